@@ -1,0 +1,1 @@
+//! cloudsql-ca: verifies service-account JWTs and issues short-lived certificates.

@@ -1,0 +1,1 @@
+//! What every daemon has: settings, log, metrics, health, shutdown.

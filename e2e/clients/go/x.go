@@ -1,0 +1,3 @@
+package main
+import (_ "cloud.google.com/go/cloudsqlconn"; _ "github.com/go-sql-driver/mysql")
+func main() {}

@@ -1,0 +1,56 @@
+# What the setup scripts share. Sourced, never run.
+# Everything is installed into .test at the root of the project, except the two or three Debian
+# packages named by `debian_packages`, none of which starts a service.
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+TEST=$ROOT/.test
+SETUP=$ROOT/e2e/setup
+CLIENTS=$ROOT/e2e/clients
+export DEBIAN_FRONTEND=noninteractive
+
+say() { printf 'setup: %s\n' "$*"; }
+
+fail() {
+    printf 'setup: FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# Two test runs may start at once; only one of them installs.
+one_at_a_time() {
+    mkdir -p "$TEST/bin"
+    chmod 755 "$TEST" "$TEST/bin"
+    exec 9>"$TEST/.setup.lock"
+    flock 9
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        fail "'$*' needs root: run as root, install sudo, or install what it installs by hand"
+    fi
+}
+
+# debian_packages NAME... installs those that are missing.
+debian_packages() {
+    local name missing=()
+    for name in "$@"; do
+        dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    command -v apt-get >/dev/null || fail "no apt-get here: install ${missing[*]} by hand"
+    say "installing Debian packages: ${missing[*]}"
+    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && return
+    as_root apt-get update -qq || fail "apt-get update did not succeed"
+    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}"
+}
+
+# A part is done when its stamp holds the digest of the files that define it.
+digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+is_done() { [ "$(cat "$TEST/$1.done" 2>/dev/null || true)" = "$2" ]; }
+mark_done() { printf '%s\n' "$2" >"$TEST/$1.done"; }

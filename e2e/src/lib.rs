@@ -1,0 +1,1 @@
+//! Real databases and real clients against the real binaries.

@@ -1,0 +1,147 @@
+//! Packets: three bytes of length, one of sequence, a payload.
+//!
+//! Source: MySQL internals manual, "MySQL Packets", "ERR_Packet".
+
+use crate::machine::Violation;
+use crate::refusal::Refusal;
+
+/// Bytes before a payload.
+pub(super) const HEADER: usize = 4;
+/// A payload of this length goes on in the next packet; none of the opening exchange is that long.
+const CONTINUED: usize = 0xFF_FFFF;
+/// Longest text of an error packet that all clients show whole.
+const MAX_ERROR_TEXT: usize = 510;
+
+/// One packet of the opening exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packet {
+    /// Its number; the next packet in either direction bears the next one.
+    pub(super) sequence: u8,
+    /// What it says.
+    pub(super) payload: Vec<u8>,
+}
+
+impl Packet {
+    /// Takes one packet off the front of `input`: `None` while it is not complete.
+    ///
+    /// # Errors
+    /// A [`Violation`] when it announces more than `max` bytes, found before its payload is read.
+    pub(super) fn take(input: &mut Vec<u8>, max: usize) -> Result<Option<Self>, Violation> {
+        let Some(&[a, b, c, sequence]) = input.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_le_bytes([a, b, c, 0])).unwrap_or(CONTINUED);
+        if length > max || length == CONTINUED {
+            return Err(Violation("packet is too long for the opening exchange"));
+        }
+        let end = length.saturating_add(HEADER);
+        let Some(payload) = input.get(HEADER..end) else {
+            return Ok(None);
+        };
+        let packet = Self {
+            sequence,
+            payload: payload.to_vec(),
+        };
+        input.drain(..end);
+        Ok(Some(packet))
+    }
+}
+
+/// Writes one packet.
+///
+/// # Errors
+/// A [`Violation`] when the payload does not fit one packet.
+pub(super) fn encode(sequence: u8, payload: &[u8]) -> Result<Vec<u8>, Violation> {
+    if payload.len() >= CONTINUED {
+        return Err(Violation("packet is too long for the opening exchange"));
+    }
+    let length = u32::try_from(payload.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes();
+    let [a, b, c, _] = length;
+    let mut bytes = vec![a, b, c, sequence];
+    bytes.extend_from_slice(payload);
+    Ok(bytes)
+}
+
+/// An ERR packet as the very first packet of a connection.
+///
+/// It bears no SQLSTATE: capabilities are not known yet, and both servers leave it out there.
+pub fn error_instead_of_greeting(refusal: &Refusal) -> Vec<u8> {
+    error(0, refusal, false)
+}
+
+/// An ERR packet; with a SQLSTATE once the client has said hello.
+pub(super) fn error(sequence: u8, refusal: &Refusal, with_sqlstate: bool) -> Vec<u8> {
+    let mut payload = vec![0xFF];
+    payload.extend_from_slice(&refusal.code.mysql().to_le_bytes());
+    if with_sqlstate {
+        payload.push(b'#');
+        payload.extend_from_slice(sqlstate(refusal).as_bytes());
+    }
+    let text = refusal.to_string();
+    let cut = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| *at > MAX_ERROR_TEXT);
+    let shown = text.get(..cut.unwrap_or(text.len())).unwrap_or(&text);
+    payload.extend_from_slice(shown.as_bytes());
+    encode(sequence, &payload).unwrap_or_default()
+}
+
+/// MySQL's own SQLSTATE for the error numbers that [`crate::Code::mysql`] uses.
+fn sqlstate(refusal: &Refusal) -> &'static str {
+    match refusal.code.mysql() {
+        1040 => "08004",
+        1043 | 1053 => "08S01",
+        1045 => "28000",
+        _ => "HY000",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Code;
+
+    #[test]
+    fn a_packet_cut_at_any_place_is_incomplete_and_then_whole() {
+        let whole = encode(7, b"payload").unwrap();
+        for cut in 0..whole.len() {
+            let mut input = whole[..cut].to_vec();
+            assert_eq!(Packet::take(&mut input, 100), Ok(None));
+            input.extend_from_slice(&whole[cut..]);
+            input.push(0xAA);
+            let packet = Packet::take(&mut input, 100).unwrap().unwrap();
+            assert_eq!(
+                (packet.sequence, packet.payload.as_slice()),
+                (7, b"payload".as_slice())
+            );
+            assert_eq!(input, [0xAA]);
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_the_payload_arrives() {
+        assert!(Packet::take(&mut vec![101, 0, 0, 0], 100).is_err());
+        assert!(Packet::take(&mut vec![0xFF, 0xFF, 0xFF, 0], usize::MAX).is_err());
+        assert_eq!(Packet::take(&mut vec![100, 0, 0, 0], 100), Ok(None));
+    }
+
+    #[test]
+    fn the_first_error_packet_has_the_shape_of_too_many_connections() {
+        let refusal = Refusal::new(Code::Limit, "Too many connections", "wait");
+        let bytes = error_instead_of_greeting(&refusal);
+        assert_eq!(&bytes[3..7], [0, 0xFF, 0x10, 0x04]);
+        assert_eq!(&bytes[7..], b"Too many connections; wait [limit]");
+        assert_eq!(&error(2, &refusal, true)[7..13], b"#08004");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let refusal = Refusal::new(Code::Internal, "\u{e4}".repeat(1000), "x");
+        let bytes = error_instead_of_greeting(&refusal);
+        let text = std::str::from_utf8(&bytes[7..]).unwrap();
+        assert!(text.len() <= MAX_ERROR_TEXT + 2 && text.len() >= MAX_ERROR_TEXT);
+    }
+}

@@ -1,0 +1,1 @@
+//! cloudsql-proxy: the client beside the application.

@@ -1,0 +1,1 @@
+//! cloudsql-proxy-server: the agent beside the database.
