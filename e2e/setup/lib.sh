@@ -51,6 +51,6 @@ debian_packages() {
 }
 
 # A part is done when its stamp holds the digest of the files that define it.
-digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+digest() { { printf "%s" "$ROOT"; cat "$@"; } | sha256sum | cut -d" " -f1; }
 is_done() { [ "$(cat "$TEST/$1.done" 2>/dev/null || true)" = "$2" ]; }
 mark_done() { printf '%s\n' "$2" >"$TEST/$1.done"; }
