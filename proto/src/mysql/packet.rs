@@ -2,6 +2,8 @@
 //!
 //! Source: MySQL internals manual, "MySQL Packets", "ERR_Packet".
 
+use zeroize::Zeroize as _;
+
 use crate::machine::Violation;
 use crate::refusal::Refusal;
 
@@ -35,13 +37,15 @@ impl Packet {
             return Err(Violation("packet is too long for the opening exchange"));
         }
         let end = length.saturating_add(HEADER);
-        let Some(payload) = input.get(HEADER..end) else {
+        let Some(taken) = input.get_mut(HEADER..end) else {
             return Ok(None);
         };
         let packet = Self {
             sequence,
-            payload: payload.to_vec(),
+            payload: taken.to_vec(),
         };
+        // It may have been a password.
+        taken.zeroize();
         input.drain(..end);
         Ok(Some(packet))
     }

@@ -1,0 +1,506 @@
+//! Logins played against the machine: real captured openings, both legs of the bridge, and hostile bytes.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::mysql::rsa;
+
+const NONCE: [u8; 20] = *b"abcdefghijklmnopqrst";
+const CAPABILITIES: u32 = 0xDFFF_FFFF;
+const CLIENT: u32 = 0x000F_A685 | capability_ssl();
+
+const fn capability_ssl() -> u32 {
+    0x0000_0800
+}
+
+fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+    packet::encode(sequence, payload).unwrap()
+}
+
+fn greeting(plugin: &str) -> Vec<u8> {
+    let low = u16::try_from(CAPABILITIES & 0xFFFF).unwrap().to_le_bytes();
+    let high = u16::try_from(CAPABILITIES >> 16).unwrap().to_le_bytes();
+    [
+        &b"\x0a9.7.4\0\x2a\0\0\0"[..],
+        &NONCE[..8],
+        &[0],
+        &low,
+        &[0xFF, 0x02, 0x00],
+        &high,
+        &[21],
+        &[0; 10],
+        &NONCE[8..],
+        &[0],
+        plugin.as_bytes(),
+        &[0],
+    ]
+    .concat()
+}
+
+fn handshake_response(user: &str, schema: Option<&str>, plugin: &str) -> Vec<u8> {
+    let capabilities = CLIENT | 0x0008_0000 | if schema.is_some() { 8 } else { 0 };
+    let mut payload = capabilities.to_le_bytes().to_vec();
+    payload.extend_from_slice(&[0, 0, 0, 1, 255]);
+    payload.extend_from_slice(&[0; 23]);
+    payload.extend_from_slice(user.as_bytes());
+    payload.extend_from_slice(&[0, 3, 9, 9, 9]);
+    if let Some(schema) = schema {
+        payload.extend_from_slice(schema.as_bytes());
+        payload.push(0);
+    }
+    payload.extend_from_slice(plugin.as_bytes());
+    payload.push(0);
+    payload
+}
+
+fn options(application: Transport, database: DatabaseLeg) -> LoginOptions {
+    LoginOptions {
+        application,
+        database,
+        rsa_key: None,
+        allowed_users: vec![],
+        allowed_schemas: vec![],
+    }
+}
+
+/// A machine with what has been read and what it has said.
+struct Play {
+    login: Login,
+    inputs: Inputs,
+    to_application: Vec<u8>,
+    to_database: Vec<u8>,
+}
+
+impl Play {
+    fn new(options: LoginOptions) -> Self {
+        let (to_application, to_database) = (vec![], vec![]);
+        Self {
+            login: Login::new(options),
+            inputs: Inputs::default(),
+            to_application,
+            to_database,
+        }
+    }
+
+    /// Past greeting and handshake response of `plugin`, with both records empty.
+    fn begun(options: LoginOptions, plugin: &str) -> Self {
+        let mut play = Self::new(options);
+        play.feed(Face::Database, &packet(0, &greeting(plugin)))
+            .unwrap();
+        let response = handshake_response("app", Some("appdb"), plugin);
+        play.feed(Face::Application, &packet(1, &response)).unwrap();
+        play.to_application.clear();
+        play.to_database.clear();
+        play
+    }
+
+    fn feed(&mut self, face: Face, bytes: &[u8]) -> Result<Option<Outcome>, Violation> {
+        self.inputs.of(face).extend_from_slice(bytes);
+        loop {
+            match self.login.step(&mut self.inputs)? {
+                Step::NeedInput => return Ok(None),
+                Step::Send(Face::Application, bytes) => self.to_application.extend(bytes),
+                Step::Send(Face::Database, bytes) => self.to_database.extend(bytes),
+                Step::Done(outcome) => return Ok(Some(outcome)),
+            }
+        }
+    }
+}
+
+fn ok(sequence: u8) -> Vec<u8> {
+    packet(sequence, &[0, 0, 0, 2, 0, 0, 0])
+}
+
+#[test]
+fn the_greeting_loses_its_offer_of_tls_and_nothing_else() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    let sent = packet(0, &greeting("caching_sha2_password"));
+    assert_eq!(play.feed(Face::Database, &sent), Ok(None));
+    let changed: Vec<usize> = (0..sent.len())
+        .filter(|at| sent[*at] != play.to_application[*at])
+        .collect();
+    let version_end = 4 + 1 + 5;
+    assert_eq!(changed, [version_end + 15, version_end + 20]);
+    assert_eq!(play.to_application[version_end + 15], 0xF7);
+    assert_eq!(play.to_application[version_end + 20], 0x9F);
+}
+
+#[test]
+fn client_ssl_is_cleared_in_the_response_that_the_database_gets() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("caching_sha2_password")),
+    )
+    .unwrap();
+    let response = packet(1, &handshake_response("app", None, "caching_sha2_password"));
+    play.feed(Face::Application, &response).unwrap();
+    assert_eq!(play.to_database.len(), response.len());
+    assert_eq!(response[5] & 0x08, 0x08);
+    assert_eq!(play.to_database[5] & 0x08, 0);
+    assert_eq!(play.to_database[6..], response[6..]);
+}
+
+#[test]
+fn a_login_by_the_fast_path_ends_with_what_is_known_of_it() {
+    let mut play = Play::begun(
+        options(Transport::Tcp, DatabaseLeg::Unix),
+        "caching_sha2_password",
+    );
+    let answer = [packet(2, &[1, 3]), ok(3)].concat();
+    let outcome = play.feed(Face::Database, &answer).unwrap().unwrap();
+    let expected = LoggedIn {
+        user: "app".into(),
+        schema: Some("appdb".into()),
+        plugin: "caching_sha2_password".into(),
+        connection_id: 42,
+    };
+    assert_eq!(outcome, Outcome::LoggedIn(expected));
+    assert_eq!(play.to_application, answer);
+    assert!(play.to_database.is_empty());
+}
+
+#[test]
+fn a_request_for_the_key_is_answered_with_ours_where_the_database_is_secure() {
+    let key = RsaKey::generate().unwrap();
+    let mut options = options(Transport::Tcp, DatabaseLeg::Unix);
+    options.rsa_key = Some(key);
+    let mut play = Play::begun(options, "caching_sha2_password");
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    play.to_application.clear();
+    play.feed(Face::Application, &packet(3, &[2])).unwrap();
+    assert!(
+        play.to_database.is_empty(),
+        "the database must not see the request"
+    );
+    let pem = &play.to_application[5..];
+    assert_eq!(play.to_application[3..5], [4, 1]);
+    let ciphertext = rsa::encrypt(pem, b"secret\0", &NONCE).unwrap();
+    play.feed(Face::Application, &packet(5, &ciphertext))
+        .unwrap();
+    assert_eq!(play.to_database, packet(3, b"secret\0"));
+    play.to_application.clear();
+    assert!(matches!(
+        play.feed(Face::Database, &ok(4)),
+        Ok(Some(Outcome::LoggedIn(_)))
+    ));
+    assert_eq!(play.to_application, ok(6), "each leg keeps its own numbers");
+}
+
+#[test]
+fn a_password_in_clear_is_encrypted_where_the_database_is_plain() {
+    let key = RsaKey::generate().unwrap();
+    let mut play = Play::begun(
+        options(Transport::Unix, DatabaseLeg::Plain),
+        "caching_sha2_password",
+    );
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    play.to_application.clear();
+    play.feed(Face::Application, &packet(3, b"secret\0"))
+        .unwrap();
+    assert_eq!(
+        play.to_database,
+        packet(3, &[2]),
+        "the key is asked for, the password held"
+    );
+    play.to_database.clear();
+    let answer = [&[1], key.public_pem().as_bytes()].concat();
+    play.feed(Face::Database, &packet(4, &answer)).unwrap();
+    assert!(play.to_application.is_empty());
+    assert_eq!(play.to_database[3], 5);
+    assert_eq!(
+        key.decrypt(&play.to_database[4..], &NONCE)
+            .unwrap()
+            .as_slice(),
+        b"secret\0"
+    );
+    play.feed(Face::Database, &ok(6)).unwrap();
+    assert_eq!(play.to_application, ok(4));
+}
+
+#[test]
+fn what_fits_both_legs_passes_as_it_is() {
+    for (application, database, password) in [
+        (Transport::Unix, DatabaseLeg::Unix, &b"secret\0"[..]),
+        (Transport::Unix, DatabaseLeg::Tls, b"secret\0"),
+        (Transport::Tcp, DatabaseLeg::Plain, &[2]),
+        (Transport::Tcp, DatabaseLeg::Unix, b"secret\0"),
+    ] {
+        let mut play = Play::begun(options(application, database), "caching_sha2_password");
+        play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+        play.feed(Face::Application, &packet(3, password)).unwrap();
+        assert_eq!(play.to_database, packet(3, password));
+    }
+}
+
+#[test]
+fn a_switch_brings_its_own_nonce() {
+    let key = RsaKey::generate().unwrap();
+    let mut play = Play::begun(
+        options(Transport::Unix, DatabaseLeg::Unix),
+        "caching_sha2_password",
+    );
+    let switch = [&b"\xfesha256_password\0"[..], &[9; 20], &[0]].concat();
+    play.feed(Face::Database, &packet(2, &switch)).unwrap();
+    play.to_application.clear();
+    play.feed(Face::Application, &packet(3, b"secret\0"))
+        .unwrap();
+    assert_eq!(
+        play.to_database,
+        packet(3, &[1]),
+        "a Unix socket is not secure for sha256_password"
+    );
+    play.to_database.clear();
+    let answer = [&[1], key.public_pem().as_bytes()].concat();
+    play.feed(Face::Database, &packet(4, &answer)).unwrap();
+    assert_eq!(
+        key.decrypt(&play.to_database[4..], &[9; 20])
+            .unwrap()
+            .as_slice(),
+        b"secret\0"
+    );
+}
+
+#[test]
+fn a_password_for_a_pinned_key_is_refused_on_a_secure_leg_and_passes_on_a_plain_one() {
+    for (database, passes) in [(DatabaseLeg::Unix, false), (DatabaseLeg::Plain, true)] {
+        let mut play = Play::begun(options(Transport::Tcp, database), "caching_sha2_password");
+        play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+        assert_eq!(
+            play.feed(Face::Application, &packet(3, &[7; 256])).is_ok(),
+            passes
+        );
+    }
+}
+
+#[test]
+fn a_database_that_refuses_its_key_ends_the_login_with_its_own_words() {
+    let mut play = Play::begun(
+        options(Transport::Unix, DatabaseLeg::Plain),
+        "caching_sha2_password",
+    );
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    play.feed(Face::Application, &packet(3, b"secret\0"))
+        .unwrap();
+    play.to_application.clear();
+    let err = packet(4, b"\xff\x15\x04#28000Access denied");
+    assert_eq!(
+        play.feed(Face::Database, &err),
+        Ok(Some(Outcome::RefusedByDatabase(1045)))
+    );
+    assert_eq!(play.to_application, err);
+}
+
+#[test]
+fn an_error_instead_of_a_greeting_reaches_the_application() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    let err = packet(0, b"\xff\x10\x04Too many connections");
+    assert_eq!(
+        play.feed(Face::Database, &err),
+        Ok(Some(Outcome::RefusedByDatabase(1040)))
+    );
+    assert_eq!(play.to_application, err);
+}
+
+#[test]
+fn an_ssl_request_is_refused_with_the_reason_and_never_forwarded() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("caching_sha2_password")),
+    )
+    .unwrap();
+    play.to_application.clear();
+    let request = handshake_response("", None, "")[..32].to_vec();
+    let outcome = play
+        .feed(Face::Application, &packet(1, &request))
+        .unwrap()
+        .unwrap();
+    assert!(matches!(outcome, Outcome::Refused(refusal) if refusal.code == Code::Protocol));
+    assert!(play.to_database.is_empty());
+    assert_eq!(play.to_application[3..7], [2, 0xFF, 0x13, 0x04]);
+}
+
+#[test]
+fn a_user_or_schema_outside_the_grant_never_reaches_the_database() {
+    for (user, schema, allowed) in [
+        ("app", "appdb", true),
+        ("root", "appdb", false),
+        ("app", "mysql", false),
+    ] {
+        let mut options = options(Transport::Tcp, DatabaseLeg::Plain);
+        options.allowed_users = vec!["app".into()];
+        options.allowed_schemas = vec!["appdb".into()];
+        let mut play = Play::new(options);
+        play.feed(
+            Face::Database,
+            &packet(0, &greeting("caching_sha2_password")),
+        )
+        .unwrap();
+        let response = handshake_response(user, Some(schema), "caching_sha2_password");
+        let outcome = play.feed(Face::Application, &packet(1, &response)).unwrap();
+        assert_eq!(play.to_database.is_empty(), !allowed);
+        assert_eq!(matches!(outcome, Some(Outcome::Refused(_))), !allowed);
+    }
+}
+
+#[test]
+fn compression_is_withheld_from_both_sides_where_the_user_is_restricted() {
+    let mut options = options(Transport::Tcp, DatabaseLeg::Plain);
+    options.allowed_users = vec!["app".into()];
+    let mut play = Play::new(options);
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("caching_sha2_password")),
+    )
+    .unwrap();
+    let version_end = 4 + 1 + 5;
+    assert_eq!(play.to_application[version_end + 14] & 0x20, 0);
+    assert_eq!(play.to_application[version_end + 20] & 0x04, 0);
+    let mut response = handshake_response("app", None, "caching_sha2_password");
+    response[0] |= 0x20;
+    response[3] |= 0x04;
+    play.feed(Face::Application, &packet(1, &response)).unwrap();
+    assert_eq!(
+        (play.to_database[4] & 0x20, play.to_database[7] & 0x04),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_command_sent_before_ok_waits_and_is_left_for_what_follows() {
+    let mut play = Play::begun(
+        options(Transport::Tcp, DatabaseLeg::Plain),
+        "mysql_native_password",
+    );
+    let query = packet(0, b"\x03SELECT 1");
+    assert_eq!(play.feed(Face::Application, &query), Ok(None));
+    assert!(play.to_database.is_empty());
+    assert!(matches!(
+        play.feed(Face::Database, &ok(2)),
+        Ok(Some(Outcome::LoggedIn(_)))
+    ));
+    assert_eq!(play.inputs.application, query);
+}
+
+#[test]
+fn plugin_data_without_a_prefix_and_empty_answers_pass() {
+    let mut play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    play.feed(Face::Database, &packet(2, b"\x04Password: "))
+        .unwrap();
+    play.feed(Face::Application, &packet(3, b"")).unwrap();
+    assert_eq!(play.to_database, packet(3, b""));
+    assert!(matches!(
+        play.feed(Face::Database, &ok(4)),
+        Ok(Some(Outcome::LoggedIn(_)))
+    ));
+}
+
+#[test]
+fn packets_out_of_order_are_violations_on_either_leg() {
+    let mut play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    assert!(play.feed(Face::Application, &packet(4, b"x")).is_err());
+    let mut play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    assert!(play.feed(Face::Database, &packet(3, b"x")).is_err());
+}
+
+#[test]
+fn a_proxy_header_from_the_application_is_not_a_packet() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("mysql_native_password")),
+    )
+    .unwrap();
+    let header = b"PROXY TCP4 192.0.2.66 192.0.2.1 1 2\r\n";
+    assert!(play.feed(Face::Application, header).is_err());
+    assert!(play.to_database.is_empty());
+}
+
+#[test]
+fn a_login_that_never_ends_is_cut() {
+    let mut play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    let mut sequence = 2;
+    let ended = (0..MAX_PACKETS).any(|_| {
+        let ended = play
+            .feed(Face::Database, &packet(sequence, b"\x04again"))
+            .is_err()
+            || play
+                .feed(Face::Application, &packet(sequence + 1, b"x"))
+                .is_err();
+        sequence += 2;
+        ended
+    });
+    assert!(ended);
+}
+
+#[test]
+fn a_farewell_fits_where_the_exchange_stands() {
+    let refusal = Refusal::new(Code::Deadline, "the login took too long", "try again");
+    let play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    assert_eq!(
+        play.login.farewell(&refusal)[3..8],
+        [0, 0xFF, 0x51, 0x04, b't']
+    );
+    let play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    assert_eq!(
+        play.login.farewell(&refusal)[3..8],
+        [2, 0xFF, 0x51, 0x04, b'#']
+    );
+}
+
+/// Plays both sides' bytes, in the order of `turns`, cut into pieces of `size`.
+fn played(turns: &[(Face, Vec<u8>)], size: usize) -> (Option<Outcome>, Vec<u8>, Vec<u8>) {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
+    let mut outcome = None;
+    for (face, bytes) in turns {
+        for piece in bytes.chunks(size) {
+            outcome = play.feed(*face, piece).unwrap();
+        }
+    }
+    (outcome, play.to_application, play.to_database)
+}
+
+#[test]
+fn the_same_bytes_cut_at_every_place_end_the_same() {
+    let turns = [
+        (
+            Face::Database,
+            packet(0, &greeting("caching_sha2_password")),
+        ),
+        (
+            Face::Application,
+            packet(
+                1,
+                &handshake_response("app", Some("appdb"), "caching_sha2_password"),
+            ),
+        ),
+        (Face::Database, packet(2, &[1, 4])),
+        (Face::Application, packet(3, &[2])),
+        (Face::Database, packet(4, b"\x01-----BEGIN PUBLIC KEY-----")),
+        (Face::Application, packet(5, &[5; 256])),
+        (Face::Database, ok(6)),
+    ];
+    let whole = played(&turns, usize::MAX);
+    assert!(matches!(whole.0, Some(Outcome::LoggedIn(_))));
+    for size in 1..40 {
+        assert_eq!(played(&turns, size), whole);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(
+        database in proptest::collection::vec(any::<u8>(), 0..200),
+        application in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut play = Play::new(options(Transport::Unix, DatabaseLeg::Plain));
+        if play.feed(Face::Database, &packet(0, &database)).is_ok() {
+            drop(play.feed(Face::Application, &packet(1, &application)));
+        }
+        let mut play = Play::begun(options(Transport::Unix, DatabaseLeg::Plain), "caching_sha2_password");
+        if play.feed(Face::Database, &packet(2, &database)).is_ok() {
+            drop(play.feed(Face::Application, &packet(3, &application)));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The application's answer to the greeting: `HandshakeResponse41`, or an SSLRequest.
+
+use super::capability;
+use super::reader::Reader;
+use crate::machine::Violation;
+
+/// Length of an SSLRequest: the fixed front of a handshake response and nothing else.
+const SSL_REQUEST: usize = 32;
+/// Filler in that front.
+const FILLER: usize = 23;
+
+/// What an application answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    /// It wants TLS first.
+    TlsWanted,
+    /// It logs in.
+    Login(HandshakeResponse),
+}
+
+/// What the login must know of a handshake response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HandshakeResponse {
+    /// The database user.
+    pub(super) user: Vec<u8>,
+    /// The schema, if one is named.
+    pub(super) schema: Option<Vec<u8>>,
+    /// The plugin by which the authentication response was made; the greeting's when none is named.
+    pub(super) plugin: Option<String>,
+}
+
+impl Response {
+    /// Reads the payload of the application's first packet.
+    pub(super) fn parse(payload: &[u8]) -> Result<Self, Violation> {
+        let mut reader = Reader::new(payload);
+        let capabilities = reader.u32()?;
+        let has = |flag: u32| capabilities & flag != 0;
+        if !has(capability::PROTOCOL_41) {
+            return Err(Violation(
+                "the application speaks the protocol of before MySQL 4.1",
+            ));
+        }
+        if payload.len() == SSL_REQUEST && has(capability::SSL) {
+            return Ok(Self::TlsWanted);
+        }
+        // Maximum packet, character set, filler.
+        reader.take(4 + 1 + FILLER)?;
+        let user = reader.until_nul()?.to_vec();
+        if has(capability::PLUGIN_AUTH_LENENC) {
+            reader.length_encoded()?;
+        } else if has(capability::SECURE_CONNECTION) {
+            let length = usize::from(reader.u8()?);
+            reader.take(length)?;
+        } else {
+            reader.until_nul()?;
+        }
+        let schema = if has(capability::CONNECT_WITH_DB) {
+            Some(text(&mut reader).to_vec())
+        } else {
+            None
+        };
+        let plugin = has(capability::PLUGIN_AUTH)
+            .then(|| String::from_utf8_lossy(text(&mut reader)).into_owned());
+        let schema = schema.filter(|name| !name.is_empty());
+        Ok(Self::Login(HandshakeResponse {
+            user,
+            schema,
+            plugin,
+        }))
+    }
+}
+
+/// Text up to a NUL, or to the end: clients leave out the last NUL, and both servers allow it.
+fn text<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
+    if let Ok(text) = reader.until_nul() {
+        return text;
+    }
+    let rest = reader.rest();
+    reader.take(rest.len()).unwrap_or_default()
+}
+
+/// The payload without these capabilities.
+///
+/// `CLIENT_SSL` must be among them: a database that saw it set would wait for a TLS ClientHello.
+pub(super) fn without(withheld: u32, payload: &[u8]) -> Vec<u8> {
+    let mut forwarded = payload.to_vec();
+    if let Some(front) = forwarded.first_chunk_mut::<4>() {
+        *front = (u32::from_le_bytes(*front) & !withheld).to_le_bytes();
+    }
+    forwarded
+}
