@@ -1,0 +1,149 @@
+//! The health server: `/startup`, `/readiness`, `/liveness`, `/metrics` over HTTP/1.
+//!
+//! Made for probes: few connections, short lives, no bodies read.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// Most connections at once; a probe beyond waits in the backlog.
+const MAX_CONNECTIONS: usize = 64;
+/// Longest wait for the header of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest life of a connection, however many requests it makes.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest header of a request.
+const MAX_HEADER: usize = 16 * 1024;
+/// Wait after a failed accept.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What a probe answers: 200 or 503, with a reason for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// 200 when true, 503 when not.
+    pub healthy: bool,
+    /// JSON.
+    pub body: String,
+}
+
+/// What asks the program how it is. Called for each request: keep it cheap.
+pub type Probe = Arc<dyn Fn() -> Verdict + Send + Sync>;
+
+/// The questions that the health server answers.
+#[derive(Clone)]
+pub struct Probes {
+    /// Has it started?
+    pub startup: Probe,
+    /// Can it serve now?
+    pub readiness: Probe,
+    /// Should it be left alone (200) or restarted (503)?
+    pub liveness: Probe,
+    /// The metrics as text; `None` answers 404.
+    pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+}
+
+/// Answers until `cancel`.
+pub async fn serve(
+    listener: TcpListener,
+    probes: Probes,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = cancel.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let answer = answer_all(stream, probes.clone(), cancel.clone());
+                tracker.spawn(async move {
+                    answer.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "a health connection could not be accepted");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn answer_all(stream: TcpStream, probes: Probes, cancel: CancellationToken) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = answer(&probes, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        ended = tokio::time::timeout(CONNECTION_TIMEOUT, connection) => {
+            debug!(?ended, "a health connection ended");
+        }
+        () = cancel.cancelled() => {}
+    }
+}
+
+fn answer(probes: &Probes, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n");
+    }
+    let probe = match path {
+        "/startup" => &probes.startup,
+        "/readiness" | "/readyz" => &probes.readiness,
+        "/liveness" | "/livez" => &probes.liveness,
+        "/metrics" => {
+            return match &probes.metrics {
+                Some(metrics) => text(StatusCode::OK, crate::metrics::CONTENT_TYPE, &metrics()),
+                None => not_found(),
+            };
+        }
+        _ => return not_found(),
+    };
+    let verdict = probe();
+    let status = if verdict.healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    text(status, "application/json", &verdict.body)
+}
+
+fn not_found() -> Response<Full<Bytes>> {
+    let paths = "there are /startup, /readiness, /liveness, /metrics\n";
+    text(StatusCode::NOT_FOUND, "text/plain", paths)
+}
+
+fn text(status: StatusCode, kind: &'static str, body: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(body.as_bytes())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+struct Server {
+    address: std::net::SocketAddr,
+    ready: Arc<AtomicBool>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+}
+
+async fn start() -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let ready = Arc::new(AtomicBool::new(false));
+    let healthy: Probe = Arc::new(|| Verdict {
+        healthy: true,
+        body: "{}".into(),
+    });
+    let asked = Arc::clone(&ready);
+    let probes = Probes {
+        startup: Arc::clone(&healthy),
+        readiness: Arc::new(move || Verdict {
+            healthy: asked.load(Ordering::SeqCst),
+            body: r#"{"reason":"no certificate"}"#.into(),
+        }),
+        liveness: healthy,
+        metrics: Some(Arc::new(|| "# EOF\n".into())),
+    };
+    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    tracker.spawn(serve(listener, probes, cancel.clone(), tracker.clone()));
+    Server {
+        address,
+        ready,
+        cancel,
+        tracker,
+    }
+}
+
+async fn ask(server: &Server, request: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn get(server: &Server, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    ask(server, &request).await
+}
+
+#[tokio::test]
+async fn readiness_follows_the_program_and_tells_the_reason() {
+    let server = start().await;
+    let answer = get(&server, "/readiness").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.ends_with(r#"{"reason":"no certificate"}"#));
+    server.ready.store(true, Ordering::SeqCst);
+    assert!(get(&server, "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&server, "/startup").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&server, "/metrics").await.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused() {
+    let server = start().await;
+    assert!(get(&server, "/").await.starts_with("HTTP/1.1 404"));
+    let post =
+        "POST /liveness HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(ask(&server, post).await.starts_with("HTTP/1.1 405"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_cut() {
+    let server = start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /live").await.unwrap();
+    let mut rest = Vec::new();
+    // Paused time runs on by itself once every task waits for it.
+    let ended = stream.read_to_end(&mut rest).await;
+    assert!(ended.is_err() || !rest.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn cancelling_ends_server_and_connections() {
+    let server = start().await;
+    let _idle = TcpStream::connect(server.address).await.unwrap();
+    get(&server, "/liveness").await;
+    server.cancel.cancel();
+    server.tracker.close();
+    server.tracker.wait().await;
+}

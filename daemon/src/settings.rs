@@ -1,0 +1,114 @@
+//! Settings: what an operator wrote, as flags, environment or file, before it is checked.
+//!
+//! A program declares each knob once, as an `Option` field of one struct with clap's and serde's derives, and
+//! calls [`overlay!`](crate::overlay) with its fields. [`parse`] reads flags and environment, [`load`] lays them
+//! over the file.
+//! The program's own `Config` is then made from the result and says what is wrong with it in [`Complaints`].
+
+mod complaint;
+mod file;
+mod nearest;
+mod span;
+
+pub use complaint::{Complaint, Complaints};
+pub use file::load;
+pub use nearest::nearest;
+pub use span::{NotASpan, Span};
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::exit::Exit;
+
+/// A value that may be absent, with one that takes its place.
+pub trait Overlay {
+    /// This value, or `lower` where this is absent.
+    #[must_use]
+    fn over(self, lower: Self) -> Self;
+}
+
+impl<T> Overlay for Option<T> {
+    fn over(self, lower: Self) -> Self {
+        self.or(lower)
+    }
+}
+
+impl<T> Overlay for Vec<T> {
+    fn over(self, lower: Self) -> Self {
+        if self.is_empty() { lower } else { self }
+    }
+}
+
+/// Settings that can come from a file.
+pub trait Settings: Overlay + Default + serde::de::DeserializeOwned {
+    /// The names of all keys, as the file writes them.
+    fn keys() -> Vec<String>;
+}
+
+/// Makes a struct of `Option`s and `Vec`s into [`Settings`]. All fields must be named, so none is forgotten.
+#[macro_export]
+macro_rules! overlay {
+    ($type:ty { $($field:ident),* $(,)? }) => {
+        impl $crate::settings::Overlay for $type {
+            fn over(self, lower: Self) -> Self {
+                let Self { $($field),* } = self;
+                Self { $($field: $crate::settings::Overlay::over($field, lower.$field)),* }
+            }
+        }
+
+        impl $crate::settings::Settings for $type {
+            fn keys() -> Vec<String> {
+                vec![$(stringify!($field).replace('_', "-")),*]
+            }
+        }
+    };
+}
+
+/// Reads flags and their environment twins. Help and version are printed; what is wrong is complained about.
+///
+/// # Errors
+/// How the program is to end: [`Exit::Success`] after help, [`Exit::Usage`] after a complaint.
+pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Exit> {
+    T::try_parse_from(arguments).map_err(|error| {
+        let exit = match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,
+            _ => Exit::Usage,
+        };
+        if let Err(error) = error.print() {
+            tracing::debug!(%error, "the help text could not be written");
+        }
+        exit
+    })
+}
+
+/// Prints complaints on standard error and says how to end.
+pub fn complain(program: &str, complaints: &Complaints) -> Exit {
+    let mut stderr = std::io::stderr().lock();
+    if let Err(error) = writeln!(stderr, "{program}: the settings are wrong:\n{complaints}") {
+        tracing::debug!(%error, "complaints could not be written");
+    }
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[arg(long, env = "DAEMON_TEST_PORT")]
+        port: Option<u16>,
+    }
+
+    #[test]
+    fn a_bad_flag_ends_with_the_usage_code_and_help_with_success() {
+        let parse = |flag: &str| parse::<Flags>(["x", flag].map(OsString::from));
+        assert_eq!(parse("--port=1").ok().and_then(|flags| flags.port), Some(1));
+        assert_eq!(parse("--port=no").err(), Some(Exit::Usage));
+        assert_eq!(parse("--prot=1").err(), Some(Exit::Usage));
+        assert_eq!(parse("--help").err(), Some(Exit::Success));
+    }
+}
