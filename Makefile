@@ -1,0 +1,63 @@
+# The commands of people who build, try and test this project. `make` lists them.
+
+SECONDS ?= 30
+CARGO := cargo
+LOCKED := --locked
+FUZZ_TARGETS := $(basename $(notdir $(wildcard proto/fuzz/fuzz_targets/*.rs)))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: quickstart
+quickstart: ## CA, agent, client and a real database on loopback, and a query through the tunnel (ONCE=1: query and exit)
+	@e2e/setup/quickstart
+	$(CARGO) build $(LOCKED) -p ca-service -p proxy-server -p proxy-client -p e2e --bins
+	@target/debug/quickstart $(if $(ONCE),--once)
+
+.PHONY: test
+test: setup ## set up databases and client drivers, then run every test
+	$(CARGO) build $(LOCKED) --workspace --all-targets
+	$(CARGO) test $(LOCKED) --workspace --exclude e2e
+	e2e/summary clear
+	$(CARGO) test $(LOCKED) -p e2e
+	e2e/summary
+
+.PHONY: unit
+unit: ## the tests that need no database
+	$(CARGO) test $(LOCKED) --workspace --exclude e2e
+
+.PHONY: e2e
+e2e: setup ## the tests against real databases and real clients
+	$(CARGO) build $(LOCKED) --workspace --bins
+	e2e/summary clear
+	$(CARGO) test $(LOCKED) -p e2e
+	e2e/summary
+
+.PHONY: setup
+setup: ## install the databases and client drivers that the tests need, into .test
+	e2e/setup/all
+
+.PHONY: lint
+lint: ## formatting, clippy, documentation, scripts, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps --document-private-items --quiet
+	for script in .ci/run e2e/setup/* e2e/summary; do bash -n $$script || exit 1; done
+	if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
+
+.PHONY: bench
+bench: ## the tunnel against a direct connection, with release binaries
+	$(CARGO) build $(LOCKED) --release -p ca-service -p proxy-server -p proxy-client -p e2e --bins
+	target/release/bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and cargo-fuzz)
+	cd proto && for target in $(FUZZ_TARGETS); do \
+		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 || exit 1; done
+
+.PHONY: release
+release: ## optimised binaries in target/release
+	$(CARGO) build $(LOCKED) --release -p ca-service -p proxy-server -p proxy-client --bins
