@@ -1,1 +1,14 @@
-//! Real databases and real clients against the real binaries.
+//! Real databases and real clients against the real binaries: the harness that the tests and the quickstart share.
+//!
+//! A [`place::Place`] is a temporary folder with a loopback address of its own, so tests run side by side. In it live
+//! a [`databases::Database`], the programs ([`authority::Authority`], [`agent::Agent`], [`proxy::Proxy`]), and against
+//! them run the [`clients::Client`]s. Whatever is started ends when its value is dropped.
+
+pub mod clients;
+pub mod databases;
+pub mod drivers;
+pub mod paths;
+pub mod place;
+pub mod process;
+pub mod tally;
+pub mod wait;

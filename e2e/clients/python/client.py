@@ -7,8 +7,6 @@ import sys
 import threading
 
 import pymysql
-from google.cloud.sql.connector import Connector
-from google.oauth2 import service_account
 
 SCOPES = ["https://www.googleapis.com/auth/sqlservice.admin"]
 LIMIT = 60  # seconds any step may take
@@ -20,6 +18,10 @@ def google(target, login):
     """A session through Google's connector; the connector is made once and kept."""
     global connector
     if connector is None:
+        # Half a second to load, so only where it is needed.
+        from google.cloud.sql.connector import Connector
+        from google.oauth2 import service_account
+
         credentials = service_account.Credentials.from_service_account_file(
             target["credentials_file"], scopes=SCOPES
         )

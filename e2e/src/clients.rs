@@ -1,0 +1,192 @@
+//! The database clients that people use, each run as it is: two command lines and three drivers.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::drivers::Driver;
+
+mod command_line;
+
+/// A client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// `mysql` 9.
+    MysqlCli,
+    /// `mariadb` 10.11.
+    MariadbCli,
+    /// PyMySQL.
+    PyMySql,
+    /// mysql2 for Node.
+    Mysql2,
+    /// go-sql-driver.
+    GoSqlDriver,
+}
+
+impl Client {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::MysqlCli,
+        Self::MariadbCli,
+        Self::PyMySql,
+        Self::Mysql2,
+        Self::GoSqlDriver,
+    ];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MysqlCli => "mysql 9 CLI",
+            Self::MariadbCli => "mariadb 10.11 CLI",
+            Self::PyMySql => "PyMySQL",
+            Self::Mysql2 => "mysql2 (Node)",
+            Self::GoSqlDriver => "go-sql-driver",
+        }
+    }
+
+    /// Runs one statement in a session of its own.
+    pub fn query(self, target: &Target, sql: &str) -> Result<Answer> {
+        match self {
+            Self::MysqlCli | Self::MariadbCli => command_line::query(self, target, sql),
+            Self::PyMySql | Self::Mysql2 | Self::GoSqlDriver => {
+                self.ask(target, &json!({ "op": "query", "sql": sql }))
+            }
+        }
+    }
+
+    /// Asks a driver for one of the operations of `e2e/clients/README.md`.
+    pub fn ask(self, target: &Target, operation: &Value) -> Result<Answer> {
+        let mut driver = match self {
+            Self::PyMySql => Driver::python(),
+            Self::Mysql2 => Driver::node(),
+            Self::GoSqlDriver => Driver::go(),
+            Self::MysqlCli | Self::MariadbCli => anyhow::bail!("{self} is not a driver"),
+        }?;
+        driver
+            .ask(&target.request(), operation)
+            .with_context(|| format!("asking {self}"))
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Where a client connects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP listener.
+    Tcp {
+        /// Its address.
+        host: IpAddr,
+        /// Its port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Whether the client's own leg is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// In the clear.
+    Off,
+    /// Encrypted, the server's certificate not verified.
+    Required,
+}
+
+/// Who logs in, and where to.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The database user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// The schema.
+    pub database: String,
+}
+
+impl Login {
+    /// A login from its parts.
+    pub fn new(user: &str, password: &str, database: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+            database: database.to_owned(),
+        }
+    }
+}
+
+/// All that a client needs to know.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where.
+    pub address: Address,
+    /// Who.
+    pub login: Login,
+    /// How.
+    pub tls: Tls,
+}
+
+impl Target {
+    /// A login in the clear, as applications do it on their own machine.
+    pub fn plain(address: Address, login: Login) -> Self {
+        Self {
+            address,
+            login,
+            tls: Tls::Off,
+        }
+    }
+
+    fn request(&self) -> Value {
+        let mut request = json!({
+            "user": self.login.user,
+            "password": self.login.password,
+            "database": self.login.database,
+            "tls": match self.tls { Tls::Off => "off", Tls::Required => "required" },
+        });
+        let address = match &self.address {
+            Address::Tcp { host, port } => json!({ "host": host, "port": port }),
+            Address::Socket(path) => json!({ "socket": path }),
+        };
+        if let (Some(request), Value::Object(address)) = (request.as_object_mut(), address) {
+            request.extend(address);
+        }
+        request
+    }
+}
+
+/// Rows as text, or the error that the application sees.
+pub type Answer = Result<Vec<Vec<Option<String>>>, SqlError>;
+
+/// The error that the application sees.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SqlError {
+    /// The server's error number; 0 when the error did not come as an ERR packet.
+    pub code: u32,
+    /// The text.
+    pub message: String,
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error {}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for SqlError {}

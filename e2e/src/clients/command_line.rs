@@ -1,0 +1,110 @@
+//! The `mysql` and `mariadb` command lines.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Address, Answer, Client, SqlError, Target, Tls};
+use crate::paths::installed;
+
+/// Runs one statement with `--execute`.
+pub(super) fn query(client: Client, target: &Target, sql: &str) -> Result<Answer> {
+    let mut command = program(client, target.tls)?;
+    match &target.address {
+        Address::Tcp { host, port } => command
+            .arg("--protocol=tcp")
+            .arg(format!("--host={host}"))
+            .arg(format!("--port={port}")),
+        Address::Socket(path) => command
+            .arg("--protocol=socket")
+            .arg(format!("--socket={}", path.display())),
+    };
+    command
+        .args(["--batch", "--skip-column-names", "--connect-timeout=20"])
+        .arg(format!("--user={}", target.login.user))
+        .arg(format!("--password={}", target.login.password))
+        .arg(format!("--database={}", target.login.database))
+        .arg(format!("--execute={sql}"));
+    let output = command
+        .output()
+        .with_context(|| format!("running {client}"))?;
+    if output.status.success() {
+        return Ok(Ok(rows(&String::from_utf8_lossy(&output.stdout))));
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    match complaint.lines().find_map(error) {
+        Some(error) => Ok(Err(error)),
+        None => bail!("{client} ended with {}: {complaint}", output.status),
+    }
+}
+
+fn program(client: Client, tls: Tls) -> Result<Command> {
+    let mut command;
+    if client == Client::MysqlCli {
+        command = Command::new(installed("bin/mysql9")?);
+        // Without it, a first login in the clear is refused by the client itself, also without us.
+        command
+            .args(["--no-defaults", "--get-server-public-key"])
+            .arg(plugins("mysql9/usr/lib/mysql/plugin")?)
+            .arg(match tls {
+                Tls::Off => "--ssl-mode=DISABLED",
+                Tls::Required => "--ssl-mode=REQUIRED",
+            });
+    } else {
+        command = Command::new(installed("bin/mariadb10")?);
+        command
+            .arg("--no-defaults")
+            .arg(plugins("mariadb10/usr/lib/libmariadb3/plugin")?)
+            .arg(match tls {
+                Tls::Off => "--skip-ssl",
+                Tls::Required => "--ssl",
+            });
+    }
+    Ok(command)
+}
+
+fn plugins(folder: &str) -> Result<String> {
+    Ok(format!("--plugin-dir={}", installed(folder)?.display()))
+}
+
+fn rows(text: &str) -> Vec<Vec<Option<String>>> {
+    let field = |field: &str| (field != "NULL").then(|| field.to_owned());
+    text.lines()
+        .map(|line| line.split('\t').map(field).collect())
+        .collect()
+}
+
+/// `ERROR 1045 (28000): Access denied`, with ` at line 1` behind the number once the login is over.
+fn error(line: &str) -> Option<SqlError> {
+    let (code, rest) = line.strip_prefix("ERROR ")?.split_once(' ')?;
+    let (_, message) = rest.split_once(": ")?;
+    Some(SqlError {
+        code: code.parse().ok()?,
+        message: message.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_both_command_lines_are_read() {
+        let expected = SqlError {
+            code: 1045,
+            message: "Access denied: no".to_owned(),
+        };
+        assert_eq!(
+            error("ERROR 1045 (28000): Access denied: no"),
+            Some(expected.clone())
+        );
+        assert_eq!(
+            error("ERROR 1045 (28000) at line 1: Access denied: no"),
+            Some(expected)
+        );
+        assert_eq!(
+            error("mysql: [Warning] Using a password is insecure."),
+            None
+        );
+    }
+}

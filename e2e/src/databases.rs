@@ -1,0 +1,266 @@
+//! Real database servers in a temporary folder, with TLS on, on a TCP port and a Unix socket.
+
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::clients::{Address, Client, Login, Target, Tls};
+use crate::paths::installed;
+use crate::place::Place;
+use crate::process::{Process, output_of};
+use crate::wait::{PATIENCE, until};
+
+mod account;
+mod mariadb;
+mod mysql;
+mod template;
+
+/// The accounts that every database has, for the harness itself and for applications.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The schema of the applications' accounts.
+pub const SCHEMA: &str = "appdb";
+const HARNESS: &str = "harness";
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flavor {
+    /// MySQL 9 from Debian sid.
+    MySql9,
+    /// MariaDB 10.11 from Debian 12.
+    MariaDb10,
+}
+
+impl Flavor {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::MySql9, Self::MariaDb10];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MySql9 => "MySQL 9",
+            Self::MariaDb10 => "MariaDB 10.11",
+        }
+    }
+
+    /// What `SELECT VERSION()` begins with.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::MySql9 => "9.",
+            Self::MariaDb10 => "10.11.",
+        }
+    }
+
+    /// The `databaseVersion` of an instance (Google's clients know no MariaDB).
+    pub const fn database_version(self) -> &'static str {
+        match self {
+            Self::MySql9 => "MYSQL_8_4",
+            Self::MariaDb10 => "MYSQL_8_0",
+        }
+    }
+
+    /// The applications' accounts: the server's usual authentication first.
+    pub fn logins(self) -> [Login; 2] {
+        let users = match self {
+            Self::MySql9 => ["app", "app_sha256"],
+            Self::MariaDb10 => ["app", "app_ed25519"],
+        };
+        users.map(|user| Login::new(user, PASSWORD, SCHEMA))
+    }
+
+    fn command(self, data: &Path) -> Result<Command> {
+        match self {
+            Self::MySql9 => mysql::command(data),
+            Self::MariaDb10 => mariadb::command(data),
+        }
+    }
+
+    fn initialise(self, data: &Path) -> Result<()> {
+        match self {
+            Self::MySql9 => mysql::initialise(data),
+            Self::MariaDb10 => mariadb::initialise(data),
+        }
+    }
+
+    /// The command line that the harness itself uses.
+    const fn own_client(self) -> Client {
+        match self {
+            Self::MySql9 => Client::MysqlCli,
+            Self::MariaDb10 => Client::MariadbCli,
+        }
+    }
+}
+
+/// A running server; it ends when this value is dropped.
+pub struct Database {
+    flavor: Flavor,
+    folder: PathBuf,
+    address: Address,
+    socket: PathBuf,
+    process: Process,
+}
+
+impl Database {
+    /// Starts one in `place`, from a copy of a data directory that is made once.
+    pub fn start(flavor: Flavor, place: &Place) -> Result<Self> {
+        let port = place.free_port()?;
+        let folder = place.join(&format!("database-{port}"));
+        std::fs::create_dir(&folder)?;
+        template::copy(flavor, &folder.join("data"))?;
+        account::hand_over(&folder)?;
+        let socket = folder.join("db.sock");
+        let address = Address::Tcp {
+            host: place.address(),
+            port,
+        };
+        let process = launch(flavor, &folder, &address)?;
+        let mut database = Self {
+            flavor,
+            folder,
+            address,
+            socket,
+            process,
+        };
+        database.wait_until_ready()?;
+        Ok(database)
+    }
+
+    /// Which server it is.
+    pub fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
+    /// Its TCP address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its Unix socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The process, for signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Stops it in good order; `resume` starts it again with the same data, port and socket.
+    pub fn stop(&mut self) -> Result<()> {
+        let status = self.process.terminate()?;
+        ensure!(
+            status.success(),
+            "{} ended with {status}",
+            self.flavor.name()
+        );
+        Ok(())
+    }
+
+    /// Starts it again after `stop`.
+    pub fn resume(&mut self) -> Result<()> {
+        self.process = launch(self.flavor, &self.folder, &self.address)?;
+        self.wait_until_ready()
+    }
+
+    /// Stops and starts it: its authentication cache is cold afterwards.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.resume()
+    }
+
+    /// Empties the authentication cache: the next caching_sha2_password login needs the password itself.
+    pub fn flush(&self) -> Result<()> {
+        self.execute("FLUSH PRIVILEGES").map(drop)
+    }
+
+    /// Runs SQL with all privileges, over the Unix socket and past everything under test.
+    pub fn execute(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let target = Target {
+            address: Address::Socket(self.socket.clone()),
+            login: Login::new(HARNESS, PASSWORD, "mysql"),
+            tls: Tls::Off,
+        };
+        let answer = self.flavor.own_client().query(&target, sql)?;
+        answer.with_context(|| format!("running {sql} as the harness"))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let socket = self.socket.clone();
+        self.process
+            .ready_when("the database's socket", |_| Ok(socket.exists()))?;
+        until("the database's first answer", PATIENCE, || {
+            Ok(self.execute("SELECT 1").ok())
+        })?;
+        Ok(())
+    }
+}
+
+fn launch(flavor: Flavor, folder: &Path, address: &Address) -> Result<Process> {
+    let Address::Tcp { host, port } = address else {
+        anyhow::bail!("a database listens on TCP");
+    };
+    let mut command = flavor.command(&folder.join("data"))?;
+    command
+        .arg(format!("--bind-address={host}"))
+        .arg(format!("--port={port}"))
+        .arg(format!("--socket={}", folder.join("db.sock").display()))
+        .arg(format!("--pid-file={}", folder.join("db.pid").display()))
+        .arg("--skip-name-resolve");
+    Process::spawn(flavor.name(), &mut command, &folder.join("db.log"))
+}
+
+/// SQL that makes the accounts; `application` is the flavor's own part.
+fn accounts(application: &str) -> String {
+    format!(
+        "FLUSH PRIVILEGES;\n\
+         CREATE USER '{HARNESS}'@'%' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL PRIVILEGES ON *.* TO '{HARNESS}'@'%' WITH GRANT OPTION;\n\
+         CREATE DATABASE {SCHEMA};\n\
+         {application}\n"
+    )
+}
+
+/// SQL that makes one account of an application.
+fn application(user: &str, identified: &str) -> String {
+    format!(
+        "CREATE USER '{user}'@'%' IDENTIFIED {identified};\n\
+         GRANT ALL PRIVILEGES ON {SCHEMA}.* TO '{user}'@'%';\n"
+    )
+}
+
+/// Copies a folder with owners and modes.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    output_of(
+        Command::new("cp")
+            .args(["-a", "--reflink=auto"])
+            .arg(from)
+            .arg(to),
+    )
+    .map(drop)
+}
+
+/// Options that both servers need to find their own files in an extracted tree.
+fn tree_options(command: &mut Command, tree: &str) -> Result<()> {
+    let tree = installed(tree)?;
+    let share = tree.join("usr/share/mysql");
+    command
+        .arg("--no-defaults")
+        .arg(format!("--user={}", account::choose()?.name))
+        .arg(format!("--basedir={}", tree.join("usr").display()))
+        .arg(format!(
+            "--plugin-dir={}",
+            tree.join("usr/lib/mysql/plugin").display()
+        ))
+        .arg(format!("--lc-messages-dir={}", share.display()))
+        .arg(format!(
+            "--character-sets-dir={}",
+            share.join("charsets").display()
+        ));
+    Ok(())
+}
+
+/// Gives a file or folder to the account that the servers run as.
+fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    chown(path, Some(uid), Some(gid)).with_context(|| format!("giving away {}", path.display()))
+}

@@ -1,0 +1,122 @@
+//! The programs of `e2e/clients`: one JSON request a line in, one JSON answer a line out.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clients::{Answer, SqlError};
+use crate::paths::{client_program, installed};
+
+/// More than any operation's own limit.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running driver program. What it holds lives from one request to the next. Killed when dropped.
+pub struct Driver {
+    child: Child,
+    requests: ChildStdin,
+    answers: Receiver<std::io::Result<String>>,
+}
+
+impl Driver {
+    /// PyMySQL, and Google's Python connector.
+    pub fn python() -> Result<Self> {
+        Self::start(
+            Command::new(installed("venv/bin/python")?).arg(client_program("python/client.py")),
+        )
+    }
+
+    /// mysql2.
+    pub fn node() -> Result<Self> {
+        let modules = installed("node/node_modules")?;
+        Self::start(
+            Command::new(installed("bin/node")?)
+                .env("NODE_PATH", modules)
+                .arg(client_program("node/client.js")),
+        )
+    }
+
+    /// go-sql-driver, and Google's Go connector.
+    pub fn go() -> Result<Self> {
+        Self::start(&mut Command::new(installed("bin/go-client")?))
+    }
+
+    /// Starts a program; `command` may carry more environment.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        let requests = child.stdin.take().context("the driver's input")?;
+        let output = child.stdout.take().context("the driver's output")?;
+        let (sender, answers) = channel();
+        // Ends with the driver's output, so with the driver.
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self {
+            child,
+            requests,
+            answers,
+        })
+    }
+
+    /// Asks for an operation against a target; members of `operation` win.
+    pub fn ask(&mut self, target: &Value, operation: &Value) -> Result<Answer> {
+        let mut request = target.as_object().context("a target is an object")?.clone();
+        request.extend(
+            operation
+                .as_object()
+                .context("an operation is an object")?
+                .clone(),
+        );
+        let mut line = serde_json::to_vec(&request)?;
+        line.push(b'\n');
+        self.requests
+            .write_all(&line)
+            .context("asking the driver")?;
+        let answer = self
+            .answers
+            .recv_timeout(PATIENCE)
+            .context("the driver does not answer")??;
+        read(&answer).with_context(|| format!("the driver's answer {answer}"))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Gone already is as good; a driver holds nothing that outlives its process.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    ok: bool,
+    #[serde(default)]
+    rows: Option<Vec<Vec<Option<String>>>>,
+    #[serde(default)]
+    code: u32,
+    #[serde(default)]
+    message: String,
+}
+
+fn read(line: &str) -> Result<Answer> {
+    let line: Line = serde_json::from_str(line)?;
+    match line {
+        Line { ok: true, rows, .. } => Ok(Ok(rows.unwrap_or_default())),
+        Line { message, .. } if message.is_empty() => bail!("neither rows nor an error"),
+        Line { code, message, .. } => Ok(Err(SqlError { code, message })),
+    }
+}
