@@ -9,7 +9,7 @@ FUZZ_TARGETS := $(basename $(notdir $(wildcard proto/fuzz/fuzz_targets/*.rs)))
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: quickstart
 quickstart: ## CA, agent, client and a real database on loopback, and a query through the tunnel (ONCE=1: query and exit)
