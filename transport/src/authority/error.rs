@@ -1,0 +1,194 @@
+//! What can go wrong between us and the CA, and what we tell people about it.
+
+use proto::{Code, Refusal};
+
+use super::skew::Skew;
+use crate::error::{Blame, Retry};
+
+/// A call to the CA failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{endpoint}: {failure}")]
+pub struct AuthorityError {
+    /// Whom we called: scheme, host and port.
+    pub endpoint: String,
+    /// What happened.
+    pub failure: Failure,
+    /// How far the clocks are apart, where it was known.
+    pub skew: Option<Skew>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The endpoint, the root or the credentials are not usable.
+    #[error("{0}")]
+    Settings(String),
+    /// The host name has no address.
+    #[error("the host name cannot be resolved")]
+    NameNotResolved,
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The certificate is not from the root that we trust.
+    #[error("its certificate is not from the root that we trust")]
+    UntrustedRoot,
+    /// The certificate is for another host.
+    #[error("its certificate is for another host")]
+    WrongHost,
+    /// The certificate is not valid at our time.
+    #[error("its certificate is not valid at this machine's time")]
+    CertificateTime,
+    /// Some other trouble of the connection.
+    #[error("the connection failed: {0}")]
+    Broken(String),
+    /// 400 or 401, or `invalid_grant`.
+    #[error("credentials refused: {0}")]
+    Unauthenticated(String),
+    /// 403.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// 404.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// 429.
+    #[error("too many requests: {0}")]
+    Throttled(String),
+    /// 5xx.
+    #[error("it cannot serve us now ({status}): {message}")]
+    Unavailable {
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// An answer that is not the CA's API.
+    #[error("its answer is not that of the CA's API: {0}")]
+    Malformed(String),
+}
+
+impl AuthorityError {
+    /// A stable word for logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match &self.failure {
+            Failure::Settings(_) => "settings",
+            Failure::NameNotResolved => "name-not-resolved",
+            Failure::Refused => "refused",
+            Failure::Timeout => "timeout",
+            Failure::UntrustedRoot => "untrusted-root",
+            Failure::WrongHost => "wrong-host",
+            Failure::CertificateTime => "certificate-time",
+            Failure::Broken(_) => "broken",
+            Failure::Unauthenticated(_) => "unauthenticated",
+            Failure::Forbidden(_) => "forbidden",
+            Failure::NotFound(_) => "not-found",
+            Failure::Throttled(_) => "throttled",
+            Failure::Unavailable { .. } => "unavailable",
+            Failure::Malformed(_) => "malformed",
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn blame(&self) -> Blame {
+        match &self.failure {
+            Failure::Settings(_) | Failure::Unauthenticated(_) | Failure::CertificateTime => {
+                Blame::Ours
+            }
+            _ => Blame::Authority,
+        }
+    }
+
+    /// Whether the same call can succeed later with nothing changed on our side. A missing grant can be given.
+    pub const fn retry(&self) -> Retry {
+        match &self.failure {
+            Failure::Settings(_) => Retry::Never,
+            _ => Retry::Backoff,
+        }
+    }
+
+    /// What the application is told.
+    pub fn refusal(&self) -> Refusal {
+        let blames_time = matches!(
+            &self.failure,
+            Failure::Unauthenticated(_) | Failure::CertificateTime
+        );
+        match self.skew.filter(Skew::is_notable) {
+            Some(skew) if blames_time => Refusal::new(
+                Code::ClockSkew,
+                skew.to_string(),
+                "set this machine's clock, for instance with NTP; no restart is needed",
+            ),
+            _ => self.plain_refusal(),
+        }
+    }
+
+    fn plain_refusal(&self) -> Refusal {
+        let endpoint = &self.endpoint;
+        match &self.failure {
+            Failure::Settings(problem) => Refusal::new(
+                Code::Settings,
+                problem,
+                "correct the settings and start the program again",
+            ),
+            Failure::UntrustedRoot => Refusal::new(
+                Code::CaUnreachable,
+                format!(
+                    "what answers at {endpoint} shows a certificate that is not from the CA's root"
+                ),
+                "use a current key file, or give the root with --ca-certificate",
+            ),
+            Failure::WrongHost => Refusal::new(
+                Code::CaUnreachable,
+                format!("what answers at {endpoint} shows a certificate for another host"),
+                "use the host name that the CA was set up with",
+            ),
+            Failure::CertificateTime => Refusal::new(
+                Code::ClockSkew,
+                format!(
+                    "the certificate of the CA at {endpoint} is not valid at this machine's time"
+                ),
+                "check this machine's clock, then the CA's certificate",
+            ),
+            failure @ (Failure::NameNotResolved
+            | Failure::Refused
+            | Failure::Timeout
+            | Failure::Broken(_)) => Refusal::new(
+                Code::CaUnreachable,
+                format!("CA unreachable, retrying: {endpoint}: {failure}"),
+                "check that the CA runs and that this machine reaches it",
+            ),
+            Failure::Unauthenticated(message) => Refusal::new(
+                Code::Unauthenticated,
+                format!("the CA refuses our credentials: {message}"),
+                "check the key file, or make a new one with `cloudsql-ca keys create`",
+            ),
+            Failure::Forbidden(message) => Refusal::new(
+                Code::NoGrant,
+                format!("the CA does not allow it: {message}"),
+                "ask for a grant: cloudsql-ca grant --role client --instance I --service-account S",
+            ),
+            Failure::NotFound(message) => Refusal::new(
+                Code::NoGrant,
+                format!("the CA does not know it: {message}"),
+                "check the instance's name",
+            ),
+            Failure::Throttled(message) => Refusal::new(
+                Code::CaUnavailable,
+                format!("the CA limits our requests: {message}"),
+                "wait a moment; the program tries again by itself",
+            ),
+            Failure::Unavailable { status, message } => Refusal::new(
+                Code::CaUnavailable,
+                format!("the CA at {endpoint} cannot serve us now ({status}): {message}"),
+                "see the CA's log; the program tries again by itself",
+            ),
+            Failure::Malformed(problem) => Refusal::new(
+                Code::CaUnavailable,
+                format!("what answers at {endpoint} is not the CA's API: {problem}"),
+                "check the endpoint",
+            ),
+        }
+    }
+}
