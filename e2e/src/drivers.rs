@@ -25,9 +25,14 @@ pub struct Driver {
 impl Driver {
     /// PyMySQL, and Google's Python connector.
     pub fn python() -> Result<Self> {
-        Self::start(
-            Command::new(installed("venv/bin/python")?).arg(client_program("python/client.py")),
-        )
+        Self::python_with(|_| {})
+    }
+
+    /// The same in an environment that `prepare` adds to.
+    pub fn python_with(prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let mut command = Command::new(installed("venv/bin/python")?);
+        prepare(command.arg(client_program("python/client.py")));
+        Self::start(&mut command)
     }
 
     /// mysql2.
@@ -42,11 +47,17 @@ impl Driver {
 
     /// go-sql-driver, and Google's Go connector.
     pub fn go() -> Result<Self> {
-        Self::start(&mut Command::new(installed("bin/go-client")?))
+        Self::go_with(|_| {})
     }
 
-    /// Starts a program; `command` may carry more environment.
-    pub fn start(command: &mut Command) -> Result<Self> {
+    /// The same in an environment that `prepare` adds to.
+    pub fn go_with(prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let mut command = Command::new(installed("bin/go-client")?);
+        prepare(&mut command);
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

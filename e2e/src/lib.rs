@@ -4,11 +4,17 @@
 //! a [`databases::Database`], the programs ([`authority::Authority`], [`agent::Agent`], [`proxy::Proxy`]), and against
 //! them run the [`clients::Client`]s. Whatever is started ends when its value is dropped.
 
+pub mod agent;
+pub mod authority;
 pub mod clients;
 pub mod databases;
 pub mod drivers;
+pub mod google;
 pub mod paths;
 pub mod place;
+pub mod probe;
 pub mod process;
+pub mod proxy;
 pub mod tally;
 pub mod wait;
+pub mod world;

@@ -9,3 +9,13 @@
 
 #[path = "e2e/direct.rs"]
 mod direct;
+#[path = "e2e/google_connectors.rs"]
+mod google_connectors;
+#[path = "e2e/layout.rs"]
+mod layout;
+#[path = "e2e/outage.rs"]
+mod outage;
+#[path = "e2e/traffic.rs"]
+mod traffic;
+#[path = "e2e/tunnel.rs"]
+mod tunnel;

@@ -1,0 +1,88 @@
+//! The client beside the application, as a process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::authority::{PROJECT, REGION};
+use crate::clients::Address;
+use crate::paths::binary;
+use crate::place::Place;
+use crate::probe::status;
+use crate::process::Process;
+
+/// A client with one or more mounts.
+pub struct Proxy {
+    process: Process,
+}
+
+/// One place where an application finds an instance.
+pub struct Mount {
+    argument: String,
+    address: Address,
+}
+
+impl Mount {
+    /// A free TCP port.
+    pub fn tcp(place: &Place, instance: &str) -> Result<Self> {
+        let (host, port) = (place.address(), place.free_port()?);
+        Ok(Self {
+            argument: format!("--instance={instance}?address={host}&port={port}"),
+            address: Address::Tcp { host, port },
+        })
+    }
+
+    /// A Unix socket with Google's name for it.
+    pub fn socket(place: &Place, instance: &str) -> Result<Self> {
+        let folder = place.join("sockets");
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self {
+            argument: format!("--instance={instance}?unix-socket={}", folder.display()),
+            address: Address::Socket(socket_path(&folder, instance)),
+        })
+    }
+
+    /// Where the application connects to.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+/// The socket of an instance in a folder, `project:region:instance`.
+pub fn socket_path(folder: &Path, instance: &str) -> PathBuf {
+    folder.join(format!("{PROJECT}:{REGION}:{instance}"))
+}
+
+impl Proxy {
+    /// Starts one with `mounts` and further `arguments`, and waits until its listeners accept.
+    /// That is no promise that a tunnel can be opened: the CA may be down.
+    pub fn start(
+        place: &Place,
+        key_file: &Path,
+        mounts: &[Mount],
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let health = SocketAddr::new(place.address(), place.free_port()?);
+        let mut command = Command::new(binary("cloudsql-proxy")?);
+        command.arg("--credentials-file").arg(key_file);
+        command.arg("--health-check");
+        command.arg(format!("--http-address={}", health.ip()));
+        command.arg(format!("--http-port={}", health.port()));
+        command
+            .args(mounts.iter().map(|mount| &mount.argument))
+            .args(arguments);
+        let log = place.join(&format!("proxy-{}.log", health.port()));
+        let mut process = Process::spawn("cloudsql-proxy", &mut command, &log)?;
+        process.ready_when("the client's start", |_| {
+            Ok(status(health, "/startup").ok() == Some(200))
+        })?;
+        Ok(Self { process })
+    }
+
+    /// The process, for signals and its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
