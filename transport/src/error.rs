@@ -1,0 +1,333 @@
+//! What can fail here: each error says what, whose fault it is, and whether to try again.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use proto::machine::{Face, Violation};
+use proto::{Code, InstanceName, Refusal};
+use tokio::time::Instant;
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The application's.
+    Application,
+    /// The other end of the tunnel's.
+    Peer,
+    /// The database's.
+    Database,
+    /// The CA's.
+    Authority,
+    /// Our own, or our operator's.
+    Ours,
+}
+
+impl Blame {
+    /// The label in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Peer => "peer",
+            Self::Database => "database",
+            Self::Authority => "authority",
+            Self::Ours => "ours",
+        }
+    }
+}
+
+impl From<Face> for Blame {
+    fn from(face: Face) -> Self {
+        match face {
+            Face::Application => Self::Application,
+            Face::Database => Self::Database,
+        }
+    }
+}
+
+/// Whether the same attempt can succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// Not until somebody changes something.
+    Never,
+    /// Yes, after a wait.
+    Backoff,
+}
+
+/// A connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The name has no answer.
+    #[error("the name {host:?} does not resolve")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The name resolves to nothing.
+    #[error("the name {host:?} has no address")]
+    NoAddress {
+        /// The name.
+        host: String,
+    },
+    /// All addresses were tried.
+    #[error("{target} does not accept connections: {tried}")]
+    Unreachable {
+        /// Host and port.
+        target: String,
+        /// Each address with its answer.
+        tried: Tried,
+    },
+    /// The Unix socket does not accept.
+    #[error("the Unix socket {path:?} does not accept connections")]
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// No answer in time.
+    #[error("{target} did not answer in time")]
+    Deadline {
+        /// What was dialled.
+        target: String,
+    },
+}
+
+/// Addresses that were tried, each with its answer.
+#[derive(Debug)]
+pub struct Tried(pub Vec<(SocketAddr, io::Error)>);
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (addr, error)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{addr}: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl DialError {
+    /// The label in logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } | Self::NoAddress { .. } => "dial-resolve",
+            Self::Unreachable { .. } | Self::Unix { .. } => "dial-unreachable",
+            Self::Deadline { .. } => "dial-deadline",
+        }
+    }
+
+    /// Always worth another try: names, addresses and listeners come back.
+    pub const fn retry(&self) -> Retry {
+        Retry::Backoff
+    }
+
+    /// The refusal under the code of whatever was dialled, with the addresses: for people on our own side of the wire.
+    pub fn refusal(&self, code: Code) -> Refusal {
+        let hint = match self {
+            Self::Resolve { .. } | Self::NoAddress { .. } => {
+                "check the name and this machine's DNS"
+            }
+            Self::Unreachable { .. } | Self::Unix { .. } => {
+                "check that it runs, and that no firewall is between"
+            }
+            Self::Deadline { .. } => "check the network and firewalls between",
+        };
+        Refusal::new(code, chain(self), hint)
+    }
+}
+
+/// An error with its causes, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// A Unix socket could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The kernel's limit.
+    #[error(
+        "the socket path {path:?} has {length} bytes and the system allows {limit}: choose a shorter folder"
+    )]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its bytes.
+        length: usize,
+        /// Most bytes.
+        limit: usize,
+    },
+    /// Somebody listens there.
+    #[error("another process listens on {path:?}: stop it, or choose another path")]
+    InUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file that is not ours to delete.
+    #[error("{path:?} exists and is not a socket: move it away, or choose another path")]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The kernel said no.
+    #[error("cannot {doing} {path:?}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What we were about.
+        doing: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Keys, certificates or trust roots that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MaterialError {
+    /// Not PEM, or another kind of PEM.
+    #[error("no certificate is found in the text: expected PEM blocks of type CERTIFICATE")]
+    NoCertificate,
+    /// A certificate that does not parse.
+    #[error("a certificate does not parse: {0}")]
+    Certificate(String),
+    /// The certificate is not for the key.
+    #[error("the certificate is for another key than ours")]
+    WrongKey,
+    /// The cryptographic library refuses.
+    #[error("{0} failed in the cryptographic library")]
+    Crypto(&'static str),
+}
+
+/// Why a certificate is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    /// It does not parse, or repeats an extension, or is not version 3.
+    #[error("the certificate is malformed")]
+    Malformed,
+    /// Its time is over.
+    #[error("the certificate has expired")]
+    Expired,
+    /// Its time has not begun.
+    #[error("the certificate is not valid yet")]
+    NotValidYet,
+    /// No trusted root issued it directly.
+    #[error("the certificate was not issued by the expected CA")]
+    UnknownIssuer,
+    /// Its extended key usage is missing or is another.
+    #[error("the certificate is not for this purpose")]
+    Purpose,
+    /// It is a CA's.
+    #[error("the certificate is a CA's")]
+    Authority,
+    /// Its alternative names are not exactly one identity.
+    #[error("the certificate does not carry exactly one identity")]
+    Identity,
+    /// It is another server's.
+    #[error("the certificate is for another name")]
+    Name,
+    /// It is for an instance that is not served here.
+    #[error("the certificate is for {0}, which is not served here")]
+    NotServed(InstanceName),
+    /// Anything else.
+    #[error("the certificate is not acceptable: {0}")]
+    Other(String),
+}
+
+impl CertificateProblem {
+    /// The label in logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed => "certificate-malformed",
+            Self::Expired => "certificate-expired",
+            Self::NotValidYet => "certificate-not-valid-yet",
+            Self::UnknownIssuer => "certificate-unknown-issuer",
+            Self::Purpose => "certificate-purpose",
+            Self::Authority => "certificate-authority",
+            Self::Identity => "certificate-identity",
+            Self::Name => "certificate-name",
+            Self::NotServed(_) => "certificate-not-served",
+            Self::Other(_) => "certificate-other",
+        }
+    }
+}
+
+/// An opening exchange did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// A peer broke the protocol.
+    #[error("the protocol was broken: {0}")]
+    Violation(#[from] Violation),
+    /// A face ended before its time.
+    #[error("the {} closed the connection before the exchange was over", name(*.0))]
+    Closed(Face),
+    /// A face failed.
+    #[error("the connection to the {} failed", name(*.0))]
+    Io(Face, #[source] io::Error),
+    /// Too slow.
+    #[error("the exchange was not over in time")]
+    Deadline,
+}
+
+/// A face in words.
+const fn name(face: Face) -> &'static str {
+    match face {
+        Face::Application => "application",
+        Face::Database => "database",
+    }
+}
+
+impl HandshakeError {
+    /// The label in logs and metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Violation(_) => "handshake-violation",
+            Self::Closed(_) => "handshake-closed",
+            Self::Io(..) => "handshake-io",
+            Self::Deadline => "handshake-deadline",
+        }
+    }
+
+    /// Whose fault, where it is known.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Closed(face) | Self::Io(face, _) => (*face).into(),
+            Self::Violation(_) | Self::Deadline => Blame::Peer,
+        }
+    }
+
+    /// What to tell the application.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Violation(violation) => Refusal::new(
+                Code::Protocol,
+                violation.to_string(),
+                "check that the client and the database speak the instance's protocol",
+            ),
+            Self::Closed(_) | Self::Io(..) => Refusal::new(
+                Code::DatabaseUnreachable,
+                self.to_string(),
+                "check the database and its log",
+            ),
+            Self::Deadline => Refusal::new(
+                Code::Deadline,
+                self.to_string(),
+                "check the load of the database and the network",
+            ),
+        }
+    }
+}
+
+/// Runs a future until a deadline; `None` when it passes.
+pub(crate) async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(deadline, future).await.ok()
+}

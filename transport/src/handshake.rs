@@ -1,0 +1,146 @@
+//! The one driver of `proto`'s machines: it reads what they want, writes what they send, and keeps the deadline.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use proto::machine::{Face, Inputs, Machine, Step, Violation};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
+
+pub use crate::error::HandshakeError;
+use crate::error::before;
+
+/// Most bytes of one read: opening exchanges are small.
+const CHUNK: usize = 4096;
+
+/// Drives a machine to its end between an application and a database.
+///
+/// Only wanted faces are read, and never further than the machine's `max_input`. What was read and not taken is
+/// returned with the outcome: it belongs to what follows.
+///
+/// # Errors
+/// [`HandshakeError`]; the machine can then still say farewell.
+pub async fn drive<M, A, D>(
+    machine: &mut M,
+    app: &mut A,
+    db: &mut D,
+    deadline: Instant,
+) -> Result<(M::Outcome, Inputs), HandshakeError>
+where
+    M: Machine,
+    A: AsyncRead + AsyncWrite + Unpin,
+    D: AsyncRead + AsyncWrite + Unpin,
+{
+    drive_from(Inputs::default(), machine, app, db, deadline).await
+}
+
+/// [`drive`], beginning with bytes that an earlier exchange has left.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_from<M, A, D>(
+    mut inputs: Inputs,
+    machine: &mut M,
+    app: &mut A,
+    db: &mut D,
+    deadline: Instant,
+) -> Result<(M::Outcome, Inputs), HandshakeError>
+where
+    M: Machine,
+    A: AsyncRead + AsyncWrite + Unpin,
+    D: AsyncRead + AsyncWrite + Unpin,
+{
+    let exchange = async {
+        loop {
+            match machine.step(&mut inputs)? {
+                Step::Done(outcome) => return Ok(outcome),
+                Step::Send(Face::Application, bytes) => {
+                    send(app, &bytes, Face::Application).await?;
+                }
+                Step::Send(Face::Database, bytes) => send(db, &bytes, Face::Database).await?,
+                Step::NeedInput => read(machine, &mut inputs, app, db).await?,
+            }
+        }
+    };
+    let ended: Option<Result<M::Outcome, HandshakeError>> = before(deadline, exchange).await;
+    let outcome = ended.ok_or(HandshakeError::Deadline)??;
+    Ok((outcome, inputs))
+}
+
+async fn send<W>(writer: &mut W, bytes: &[u8], face: Face) -> Result<(), HandshakeError>
+where
+    W: AsyncWrite + Unpin,
+{
+    let sent = async {
+        writer.write_all(bytes).await?;
+        writer.flush().await
+    };
+    sent.await.map_err(|error| HandshakeError::Io(face, error))
+}
+
+/// Reads once from whichever wanted face has bytes first.
+async fn read<M, A, D>(
+    machine: &M,
+    inputs: &mut Inputs,
+    app: &mut A,
+    db: &mut D,
+) -> Result<(), HandshakeError>
+where
+    M: Machine,
+    A: AsyncRead + Unpin,
+    D: AsyncRead + Unpin,
+{
+    let wants = |face| machine.wants(face);
+    if !wants(Face::Application) && !wants(Face::Database) {
+        return Err(Violation("the exchange waits for nobody").into());
+    }
+    let max = machine.max_input();
+    poll_fn(|cx| {
+        if wants(Face::Application) {
+            let read = fill(app, &mut inputs.application, max, Face::Application, cx);
+            if read.is_ready() {
+                return read;
+            }
+        }
+        if wants(Face::Database) {
+            return fill(db, &mut inputs.database, max, Face::Database, cx);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn fill<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut Vec<u8>,
+    max: usize,
+    face: Face,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), HandshakeError>> {
+    let mut chunk = [0; CHUNK];
+    let room = max.saturating_sub(input.len()).min(CHUNK);
+    let Some(space) = chunk.get_mut(..room).filter(|space| !space.is_empty()) else {
+        let violation = Violation("a message is longer than the opening exchange allows");
+        return Poll::Ready(Err(violation.into()));
+    };
+    let mut buf = ReadBuf::new(space);
+    match Pin::new(reader).poll_read(cx, &mut buf) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if buf.filled().is_empty() => {
+            Poll::Ready(Err(HandshakeError::Closed(face)))
+        }
+        Poll::Ready(Ok(())) => {
+            input.extend_from_slice(buf.filled());
+            Poll::Ready(Ok(()))
+        }
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Poll::Ready(Err(HandshakeError::Closed(face)))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(HandshakeError::Io(face, error))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! The server side of the tunnel: TLS 1.3, a client certificate always, no resumption, and alerts that say why not.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use proto::{Identity, InstanceName};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use super::alert::TlsError;
+use super::material::{Material, TrustRoots, serial_hex, time};
+use super::provider::{Time, provider};
+use super::read_ahead::ReadAhead;
+use super::verify::{alerting, claimed_instance, parse, verify_client_certificate};
+use super::{Dialect, TlsStream};
+use crate::Clock;
+use crate::error::{CertificateProblem, before};
+use crate::socket::Socket;
+
+/// How long a refused client may take to read its alert.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// Bytes of a refused client's that are read and thrown away, so that the alert is not lost to a reset.
+const DRAIN_BYTES: u64 = 64 * 1024;
+
+/// What this process serves, as it is now: asked at each handshake.
+pub trait ServedInstances: Send + Sync + fmt::Debug {
+    /// The client CAs of an instance; `None` when it is not served here.
+    fn client_roots(&self, instance: &InstanceName) -> Option<Arc<TrustRoots>>;
+
+    /// The certificate to show to a client that asks for this name, if it asks for any.
+    fn server_material(&self, sni: Option<&str>) -> Option<Arc<Material>>;
+}
+
+/// Accepts tunnels.
+#[derive(Clone)]
+pub struct TlsServer {
+    served: Arc<dyn ServedInstances>,
+    time: Arc<Time>,
+}
+
+impl fmt::Debug for TlsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServer")
+            .field("served", &self.served)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client that has proved who it is.
+#[derive(Debug)]
+pub struct TlsPeer {
+    /// The encrypted connection.
+    pub stream: TlsStream,
+    /// Whom its certificate speaks for.
+    pub identity: Identity,
+    /// The certificate's serial number: lower-case hex, no leading zero bytes.
+    pub serial: String,
+    /// The last moment at which the certificate is valid.
+    pub not_after: SystemTime,
+    /// Which dialect it speaks.
+    pub dialect: Dialect,
+}
+
+impl TlsServer {
+    /// A server for these instances, judging certificates by this clock.
+    ///
+    /// # Errors
+    /// When the cryptographic library lacks TLS 1.3.
+    pub fn new(served: Arc<dyn ServedInstances>, clock: Clock) -> Result<Self, TlsError> {
+        let server = Self {
+            time: Arc::new(Time(clock)),
+            served,
+        };
+        server.config(Arc::new(Judge::new(Arc::clone(&server.served))))?;
+        Ok(server)
+    }
+
+    /// Shakes hands. A client that is refused gets its alert before the socket closes.
+    ///
+    /// # Errors
+    /// [`TlsError`] with the reason, which the client learns only as an alert.
+    pub async fn accept(
+        &self,
+        socket: impl Into<Socket>,
+        deadline: Instant,
+    ) -> Result<TlsPeer, TlsError> {
+        let judge = Arc::new(Judge::new(Arc::clone(&self.served)));
+        let config = self.config(Arc::clone(&judge))?;
+        let accepted = accept(config, socket.into(), deadline).await;
+        match (accepted, judge.verdict.get()) {
+            (Ok(stream), Some(Ok(client))) => Ok(TlsPeer {
+                dialect: Dialect::negotiated(stream.alpn()),
+                stream,
+                identity: client.identity.clone(),
+                serial: client.serial.clone(),
+                not_after: client.not_after,
+            }),
+            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem.clone())),
+            (Ok(_), None) => Err(TlsError::NoCertificate),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The configuration of one connection: the judge keeps what it found about its client.
+    fn config(&self, judge: Arc<Judge>) -> Result<Arc<ServerConfig>, TlsError> {
+        let time = Arc::clone(&self.time);
+        let mut config = ServerConfig::builder_with_details(provider(), time)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .with_client_cert_verifier(judge)
+            .with_cert_resolver(Arc::new(Shown(Arc::clone(&self.served))));
+        config.alpn_protocols = vec![proto::ALPN.to_vec()];
+        // A resumed session would skip the certificate's checks: an expired or revoked one would connect.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(Arc::new(config))
+    }
+}
+
+/// Shakes hands as a server; tells a refused client why before it closes.
+pub(super) async fn accept(
+    config: Arc<ServerConfig>,
+    socket: Socket,
+    deadline: Instant,
+) -> Result<TlsStream, TlsError> {
+    let handshake = TlsAcceptor::from(config).accept(ReadAhead::new(socket));
+    match before(deadline, handshake.into_fallible()).await {
+        None => Err(TlsError::Deadline),
+        Some(Ok(stream)) => Ok(stream.into()),
+        Some(Err((error, socket))) => {
+            let error = TlsError::from_io(error);
+            if !matches!(error, TlsError::Io(_) | TlsError::Alert(_)) {
+                close(socket).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Closes in order. A socket that is closed with unread bytes is reset, and a reset overtakes the alert.
+async fn close(mut socket: ReadAhead<Socket>) {
+    let closed = async {
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(DRAIN_BYTES), &mut tokio::io::sink()).await
+    };
+    match before(Instant::now() + DRAIN_TIME, closed).await {
+        Some(Ok(_)) => {}
+        Some(Err(error)) => debug!(%error, "a refused client was gone before its alert"),
+        None => debug!("a refused client did not close in time"),
+    }
+}
+
+/// Shows the certificate that is current.
+#[derive(Debug)]
+struct Shown(Arc<dyn ServedInstances>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let material = self.0.server_material(hello.server_name())?;
+        Some(Arc::clone(&material.certified))
+    }
+}
+
+/// What a certificate has proved.
+#[derive(Debug)]
+struct Client {
+    identity: Identity,
+    serial: String,
+    not_after: SystemTime,
+}
+
+/// Judges one client's certificate and keeps what it found, since rustls keeps only the alert.
+#[derive(Debug)]
+struct Judge {
+    served: Arc<dyn ServedInstances>,
+    algorithms: WebPkiSupportedAlgorithms,
+    verdict: OnceLock<Result<Client, CertificateProblem>>,
+}
+
+impl Judge {
+    fn new(served: Arc<dyn ServedInstances>) -> Self {
+        Self {
+            served,
+            algorithms: provider().signature_verification_algorithms,
+            verdict: OnceLock::new(),
+        }
+    }
+
+    fn judge(&self, leaf: &[u8], now: SystemTime) -> Result<Client, CertificateProblem> {
+        let instance = claimed_instance(leaf)?;
+        let roots = self.served.client_roots(&instance);
+        let roots = roots.ok_or(CertificateProblem::NotServed(instance))?;
+        let identity = verify_client_certificate(leaf, &roots, now)?;
+        let parsed = parse(leaf)?;
+        Ok(Client {
+            identity,
+            serial: serial_hex(&parsed),
+            not_after: time(parsed.validity().not_after),
+        })
+    }
+}
+
+impl ClientCertVerifier for Judge {
+    /// None: Go and Java show no certificate when a hint does not equal their issuer byte for byte.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+        match self.verdict.get_or_init(|| self.judge(end_entity, now)) {
+            Ok(_) => Ok(ClientCertVerified::assertion()),
+            Err(problem) => Err(alerting(problem)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,214 @@
+//! The judges of certificates, shared by both ends of the tunnel and by the CA, which asks them before it issues.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proto::{Identity, InstanceName};
+use rustls::CertificateError;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::client::verify_server_name;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::client::ServerIdentity;
+use super::material::TrustRoots;
+use super::provider::provider;
+use crate::error::CertificateProblem;
+
+/// Judges a client certificate; says whom it speaks for.
+///
+/// It must be issued directly by one of the roots, be valid now, be for client authentication and nothing else,
+/// not be a CA's, and carry exactly one alternative name, which is an identity.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn verify_client_certificate(
+    leaf_der: &[u8],
+    roots: &TrustRoots,
+    now: SystemTime,
+) -> Result<Identity, CertificateProblem> {
+    let leaf = parse(leaf_der)?;
+    let identity = identity(&leaf)?;
+    let der = CertificateDer::from(leaf_der);
+    roots
+        .clients
+        .verify_client_cert(&der, &[], unix(now)?)
+        .map_err(|error| problem(&error))?;
+    check_purpose(&leaf, Purpose::Client)?;
+    check_not_authority(&leaf)?;
+    Ok(identity)
+}
+
+/// Judges a server certificate as our CA issues it: from one of the roots, valid now, for server authentication and
+/// nothing else, not a CA's, with that DNS name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn verify_server_certificate(
+    leaf_der: &[u8],
+    roots: &TrustRoots,
+    dns_name: &str,
+    now: SystemTime,
+) -> Result<(), CertificateProblem> {
+    let leaf = parse(leaf_der)?;
+    check_server_chain(leaf_der, roots, now)?;
+    check_purpose(&leaf, Purpose::Server)?;
+    check_not_authority(&leaf)?;
+    if has_dns_name(leaf_der, dns_name)? {
+        Ok(())
+    } else {
+        Err(CertificateProblem::Name)
+    }
+}
+
+/// Judges the certificate of whatever answers where a server is expected, as Google's Go connector does: the DNS name
+/// if one is known, else (or if it does not match) the common name.
+pub(super) fn verify_server_identity(
+    leaf_der: &[u8],
+    roots: &TrustRoots,
+    expected: &ServerIdentity,
+    now: SystemTime,
+) -> Result<(), CertificateProblem> {
+    check_server_chain(leaf_der, roots, now)?;
+    if let Some(dns_name) = &expected.dns_name
+        && has_dns_name(leaf_der, dns_name)?
+    {
+        return Ok(());
+    }
+    let leaf = parse(leaf_der)?;
+    let mut names = leaf.subject().iter_common_name();
+    match (names.next().map(|name| name.as_str()), names.next()) {
+        (Some(Ok(name)), None) if name == expected.common_name => Ok(()),
+        _ => Err(CertificateProblem::Name),
+    }
+}
+
+/// The instance that a client certificate claims, before anything about it is verified: to find the roots.
+pub(super) fn claimed_instance(leaf_der: &[u8]) -> Result<InstanceName, CertificateProblem> {
+    Ok(identity(&parse(leaf_der)?)?.instance)
+}
+
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateProblem> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(CertificateProblem::Malformed),
+    }
+}
+
+fn identity(leaf: &X509Certificate<'_>) -> Result<Identity, CertificateProblem> {
+    let names = leaf
+        .subject_alternative_name()
+        .map_err(|_| CertificateProblem::Malformed)?
+        .ok_or(CertificateProblem::Identity)?;
+    match names.value.general_names.as_slice() {
+        [GeneralName::URI(uri)] => uri.parse().map_err(|_| CertificateProblem::Identity),
+        _ => Err(CertificateProblem::Identity),
+    }
+}
+
+fn check_server_chain(
+    leaf_der: &[u8],
+    roots: &TrustRoots,
+    now: SystemTime,
+) -> Result<(), CertificateProblem> {
+    let der = CertificateDer::from(leaf_der);
+    let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
+    let algorithms = provider().signature_verification_algorithms.all;
+    // Direct issuers only: what the peer sends beside its certificate is not looked at.
+    verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, &[], unix(now)?, algorithms)
+        .map_err(|error| problem(&error))
+}
+
+fn has_dns_name(leaf_der: &[u8], dns_name: &str) -> Result<bool, CertificateProblem> {
+    let der = CertificateDer::from(leaf_der);
+    let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
+    let name = ServerName::try_from(dns_name).map_err(|_| CertificateProblem::Name)?;
+    Ok(verify_server_name(&leaf, &name).is_ok())
+}
+
+#[derive(Clone, Copy)]
+enum Purpose {
+    Client,
+    Server,
+}
+
+/// A certificate without extended key usage is good for everything: rustls lets it pass, we do not.
+fn check_purpose(leaf: &X509Certificate<'_>, purpose: Purpose) -> Result<(), CertificateProblem> {
+    let usage = leaf
+        .extended_key_usage()
+        .map_err(|_| CertificateProblem::Malformed)?
+        .ok_or(CertificateProblem::Purpose)?
+        .value;
+    let wanted = match purpose {
+        Purpose::Client => (true, false),
+        Purpose::Server => (false, true),
+    };
+    if (usage.client_auth, usage.server_auth) == wanted && !usage.any {
+        Ok(())
+    } else {
+        Err(CertificateProblem::Purpose)
+    }
+}
+
+fn check_not_authority(leaf: &X509Certificate<'_>) -> Result<(), CertificateProblem> {
+    let constraints = leaf
+        .basic_constraints()
+        .map_err(|_| CertificateProblem::Malformed)?;
+    if constraints.is_some_and(|constraints| constraints.value.ca) {
+        return Err(CertificateProblem::Authority);
+    }
+    Ok(())
+}
+
+fn unix(now: SystemTime) -> Result<UnixTime, CertificateProblem> {
+    let since = now
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| CertificateProblem::NotValidYet)?;
+    Ok(UnixTime::since_unix_epoch(since))
+}
+
+/// What rustls has found, in our words.
+pub(super) fn problem(error: &rustls::Error) -> CertificateProblem {
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return CertificateProblem::Other(error.to_string());
+    };
+    match error {
+        CertificateError::BadEncoding => CertificateProblem::Malformed,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            CertificateProblem::Expired
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            CertificateProblem::NotValidYet
+        }
+        // Two CAs may bear one name: a signature of the other's is no signature of ours.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            CertificateProblem::UnknownIssuer
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            CertificateProblem::Purpose
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            CertificateProblem::Name
+        }
+        other => CertificateProblem::Other(other.to_string()),
+    }
+}
+
+/// Our finding, so that the peer gets the alert that fits (RFC 8446 section 6.2).
+pub(super) fn alerting(problem: &CertificateProblem) -> rustls::Error {
+    let error = match problem {
+        CertificateProblem::Expired => CertificateError::Expired,
+        CertificateProblem::NotValidYet => CertificateError::NotValidYet,
+        CertificateProblem::UnknownIssuer | CertificateProblem::NotServed(_) => {
+            CertificateError::UnknownIssuer
+        }
+        CertificateProblem::Purpose => CertificateError::InvalidPurpose,
+        CertificateProblem::Malformed
+        | CertificateProblem::Authority
+        | CertificateProblem::Identity
+        | CertificateProblem::Name
+        | CertificateProblem::Other(_) => CertificateError::BadEncoding,
+    };
+    error.into()
+}
