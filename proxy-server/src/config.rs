@@ -1,0 +1,218 @@
+//! The settings, checked: complete, typed, immutable. All that is wrong is told together.
+
+mod instance;
+
+pub(crate) use instance::{InstanceConfig, Wanted};
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daemon::settings::Complaints;
+use proto::TUNNEL_PORT;
+use tokio::sync::Semaphore;
+
+use crate::backend::Database;
+use crate::limits::Ceilings;
+use crate::run_as::User;
+use crate::settings::Settings;
+
+/// Port of the HTTP listener, as Google's proxy has it.
+const HTTP_PORT: u16 = 9090;
+
+/// What the agent does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Key file of the agent's service account.
+    pub(crate) credentials_file: PathBuf,
+    /// What it serves; at least one.
+    pub(crate) instances: Vec<InstanceConfig>,
+    /// Where tunnels arrive.
+    pub(crate) listen: SocketAddr,
+    /// Where to write where that is.
+    pub(crate) address_file: Option<PathBuf>,
+    /// Whom to become.
+    pub(crate) run_as: Option<User>,
+    /// Where probes arrive.
+    pub(crate) http: Option<SocketAddr>,
+    /// How much is let in.
+    pub(crate) ceilings: Ceilings,
+    /// How long each step of a session may take.
+    pub deadlines: Deadlines,
+    /// How long sessions may go on after a request to stop.
+    pub(crate) drain: Duration,
+}
+
+/// How long each step of a session may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// Our client's opening frame.
+    pub frame: Duration,
+    /// Connecting to the database.
+    pub dial: Duration,
+    /// The login. MySQL's own limit (`connect_timeout`) is 10 s: ours is shorter, so that ours can say why.
+    pub login: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            tls: Duration::from_secs(5),
+            frame: Duration::from_secs(10),
+            dial: Duration::from_secs(5),
+            login: Duration::from_secs(9),
+        }
+    }
+}
+
+impl Config {
+    /// Checks the settings. `root` says whether the program runs as root now.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn new(settings: Settings, root: bool) -> Result<Self, Complaints> {
+        let mut complaints = Complaints::default();
+        let instances = instances(&settings, &mut complaints);
+        let run_as = settings
+            .run_as
+            .as_deref()
+            .and_then(|name| complaints.check("run-as", User::find(name)));
+        check_database_legs(&settings, &instances, root, &mut complaints);
+        let ceilings = ceilings(&settings, &mut complaints);
+        let deadlines = deadlines(&settings, &mut complaints);
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, TUNNEL_PORT));
+        let http = http(&settings);
+        let credentials_file = settings.credentials_file.unwrap_or_else(|| {
+            let problem = "missing: name the key file of a service account with role agent";
+            complaints.add("credentials-file", problem);
+            PathBuf::new()
+        });
+        complaints.or(Self {
+            credentials_file,
+            instances,
+            listen: settings.listen.unwrap_or(listen),
+            address_file: settings.address_file,
+            run_as,
+            http,
+            ceilings,
+            deadlines,
+            drain: settings
+                .drain
+                .map_or(Duration::from_secs(25), |drain| drain.0),
+        })
+    }
+}
+
+fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceConfig> {
+    if settings.instance.is_empty() {
+        complaints.add("instance", "missing: name at least one instance to serve");
+    }
+    let database = settings
+        .database
+        .as_deref()
+        .and_then(|text| complaints.check("database", text.parse::<Database>()));
+    let engine = settings
+        .engine
+        .as_deref()
+        .and_then(|text| complaints.check("engine", text.parse()));
+    // A wrong --database has been complained about; that the instances lack one is no second mistake.
+    let excused = settings.database.is_some();
+    let mut seen = HashSet::new();
+    let mut instances = Vec::new();
+    for text in &settings.instance {
+        let parsed = instance::parse(text, database.as_ref(), engine, excused);
+        for problem in parsed.problems {
+            complaints.add(format!("instance {text}"), problem);
+        }
+        let Some(instance) = parsed.instance else {
+            continue;
+        };
+        let name = (
+            instance.wanted.project().map(str::to_owned),
+            instance.wanted.label().to_owned(),
+        );
+        if seen.insert(name) {
+            instances.push(instance);
+        } else {
+            complaints.add(format!("instance {text}"), "named twice");
+        }
+    }
+    instances
+}
+
+fn check_database_legs(
+    settings: &Settings,
+    instances: &[InstanceConfig],
+    root: bool,
+    complaints: &mut Complaints,
+) {
+    let remote_allowed = settings.allow_remote_database.unwrap_or(false);
+    for instance in instances {
+        let key = || format!("instance {}", instance.wanted);
+        let database = &instance.database;
+        if database.is_remote() && !remote_allowed {
+            let problem = format!(
+                "{database} leaves this machine unencrypted: put the agent beside the database, or say --allow-remote-database"
+            );
+            complaints.add(key(), problem);
+        }
+        if matches!(database, Database::Unix(_)) && root && settings.run_as.is_none() {
+            let problem = "as root the agent would log everybody in as the database's root over a Unix socket: \
+                start it as a user of its own, or say --run-as USER";
+            complaints.add(key(), problem);
+        }
+    }
+}
+
+fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
+    let mut positive = |key: &str, value: Option<usize>, default: usize| {
+        let value = value.unwrap_or(default);
+        if (1..=Semaphore::MAX_PERMITS).contains(&value) {
+            return value;
+        }
+        complaints.add(key, format!("expected 1 or more, found {value}"));
+        default
+    };
+    let sessions = positive("max-connections", settings.max_connections, 10_000);
+    Ceilings {
+        sessions,
+        sessions_per_account: positive(
+            "max-connections-per-account",
+            settings.max_connections_per_account,
+            sessions,
+        ),
+        handshakes: positive("max-handshakes", settings.max_handshakes, 1024),
+        handshakes_per_source: positive(
+            "max-handshakes-per-source",
+            settings.max_handshakes_per_source,
+            256,
+        ),
+    }
+}
+
+fn deadlines(settings: &Settings, complaints: &mut Complaints) -> Deadlines {
+    let mut deadlines = Deadlines::default();
+    if let Some(tls) = settings.handshake_timeout {
+        if tls.0 < Duration::from_millis(100) {
+            complaints.add("handshake-timeout", "expected 100ms or more");
+        }
+        deadlines.tls = tls.0;
+    }
+    deadlines
+}
+
+fn http(settings: &Settings) -> Option<SocketAddr> {
+    let wanted = settings
+        .health_check
+        .unwrap_or(settings.http_port.is_some());
+    let address = settings
+        .http_address
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    wanted.then(|| SocketAddr::new(address, settings.http_port.unwrap_or(HTTP_PORT)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Following the CA's word on who may connect, by long poll: a change is here within a second or two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::admin::AgentSettings;
+use proto::schedule;
+use tokio::time::Instant;
+use tracing::{info, warn};
+use transport::authority::Failure;
+use transport::tls::TrustRoots;
+
+use super::{Enrolment, random};
+use crate::material::{Access, Problem};
+
+/// How long the CA may hold a question that it has no news for.
+const LONG_POLL: Duration = Duration::from_secs(30);
+/// Longest wait after a failure. Shorter than for certificates: what is waited for may be a withdrawn grant.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Asks for ever.
+pub(super) async fn follow(enrolment: &Enrolment) {
+    let mut revision = None;
+    let mut failures: u32 = 0;
+    loop {
+        let asked = Instant::now();
+        let heard = ask(enrolment, revision)
+            .await
+            .and_then(|settings| accept(enrolment, settings));
+        match heard {
+            Ok(new) => {
+                revision = Some(new);
+                failures = 0;
+            }
+            Err(failure) => {
+                failures = failures.saturating_add(1);
+                // The next answer must come at once, not when there is news.
+                revision = None;
+                tell(enrolment, failure);
+                let wait = schedule::backoff(failures, random()).min(MAX_BACKOFF);
+                tokio::time::sleep_until(asked + wait).await;
+            }
+        }
+    }
+}
+
+async fn ask(enrolment: &Enrolment, revision: Option<u64>) -> Result<AgentSettings, Refused> {
+    let (project, label) = (enrolment.project(), enrolment.instance.wanted.label());
+    enrolment
+        .ca
+        .authority
+        .agent_settings(project, label, revision, LONG_POLL)
+        .await
+        .map_err(|error| Refused {
+            withdrawn: matches!(error.failure, Failure::Forbidden(_) | Failure::NotFound(_)),
+            problem: enrolment.problem(&error),
+        })
+}
+
+/// Why there is no word of the CA's to go by.
+struct Refused {
+    problem: Problem,
+    /// The CA knows us and says that this is not (any more) ours to serve.
+    withdrawn: bool,
+}
+
+/// Takes the answer for the truth from now on; says its revision.
+fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused> {
+    let instance = &enrolment.instance;
+    let wrong = |kind, text: String| Refused {
+        problem: Problem { kind, text },
+        withdrawn: false,
+    };
+    if !instance.wanted.is(&settings.connection_name) {
+        let text = format!(
+            "the CA knows the instance as {}; correct --instance",
+            settings.connection_name
+        );
+        return Err(wrong("settings", text));
+    }
+    let roots = TrustRoots::from_pem(&settings.client_ca_cert).map_err(|error| {
+        wrong(
+            "malformed",
+            format!("the CA's client certificates: {error}"),
+        )
+    })?;
+    let (name, revision) = (settings.connection_name.clone(), settings.revision);
+    let access = Arc::new(Access {
+        settings,
+        client_roots: Arc::new(roots),
+    });
+    let before = instance.snapshot();
+    instance.change(|snapshot| {
+        snapshot.access = Some(Arc::clone(&access));
+        snapshot.access_problem = None;
+    });
+    if before.access.is_none() || before.access_problem.is_some() {
+        info!(instance = %name, revision, grants = access.settings.grants.len(), "grants received");
+    }
+    Ok(revision)
+}
+
+/// Keeps what was known, unless it was withdrawn, and says so once.
+fn tell(enrolment: &Enrolment, failure: Refused) {
+    let instance = &enrolment.instance;
+    enrolment.metrics.enrolment_failure(failure.problem.kind);
+    let before = instance.snapshot();
+    let known = before.access_problem.as_ref();
+    let news = known.is_none_or(|known| known.kind != failure.problem.kind);
+    let problem = Arc::new(failure.problem);
+    instance.change(|snapshot| {
+        snapshot.access_problem = Some(Arc::clone(&problem));
+        if failure.withdrawn {
+            snapshot.access = None;
+        }
+    });
+    if news {
+        warn!(
+            instance = %instance.wanted,
+            error.kind = problem.kind,
+            error = %problem.text,
+            serving = instance.snapshot().access.is_some(),
+            "grants cannot be fetched, trying on"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes wrong: what it is, whose fault, and what the peer is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use proto::machine::Violation;
+use proto::{Code, Refusal};
+use transport::Blame;
+use transport::error::DialError;
+
+use crate::login::LoginError;
+use crate::preamble::PreambleError;
+
+/// The agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address is not to be had.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: std::io::Error,
+    },
+    /// The address cannot be told.
+    #[error("cannot write the address file {path}")]
+    AddressFile {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel says.
+        source: std::io::Error,
+    },
+    /// The key file does not do.
+    #[error("the key file {path} {problem}")]
+    Credentials {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another user cannot be had.
+    #[error("{0}")]
+    RunAs(String),
+    /// Keys, TLS, the HTTP client or the runtime cannot be set up.
+    #[error("cannot set up {what}: {problem}")]
+    Setup {
+        /// What.
+        what: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// An authenticated peer gets no tunnel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// Its opening frame is wrong or missing.
+    #[error("no opening frame")]
+    Preamble(#[from] PreambleError),
+    /// We do not let it in, or have no room.
+    #[error("refused")]
+    Refused(#[from] Refusal),
+    /// The database does not answer.
+    #[error("the database cannot be reached")]
+    Database(#[from] DialError),
+    /// The login does not come to its end.
+    #[error("no login")]
+    Login(#[from] LoginError),
+    /// The application goes beyond its grant right after the login.
+    #[error("a command beyond the grant")]
+    Command(#[from] Violation),
+}
+
+impl SessionError {
+    /// The label in logs and metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Preamble(PreambleError::Deadline) => "frame-deadline",
+            Self::Preamble(PreambleError::Closed | PreambleError::Io(_)) => "frame-closed",
+            Self::Preamble(PreambleError::Violation(_)) => "frame-violation",
+            Self::Refused(_) => "refused",
+            Self::Database(error) => error.kind(),
+            Self::Login(LoginError::RefusedByDatabase(_)) => "login-refused-by-database",
+            Self::Login(LoginError::Refused(_)) => "login-refused",
+            Self::Login(LoginError::Handshake { source, .. }) => source.kind(),
+            Self::Command(_) => "command",
+        }
+    }
+
+    /// Whose fault.
+    pub(crate) fn blame(&self) -> Blame {
+        match self {
+            Self::Preamble(_) => Blame::Peer,
+            Self::Refused(refusal) if refusal.code == Code::CaUnreachable => Blame::Authority,
+            Self::Refused(refusal) if refusal.code == Code::NotServed => Blame::Ours,
+            Self::Refused(_) | Self::Command(_) => Blame::Application,
+            Self::Database(_) => Blame::Database,
+            Self::Login(LoginError::RefusedByDatabase(_) | LoginError::Refused(_)) => {
+                Blame::Application
+            }
+            Self::Login(LoginError::Handshake { source, .. }) => source.blame(),
+        }
+    }
+
+    /// What the peer is told, or has been; `None` when it is gone, or the database has told it.
+    ///
+    /// Paths and addresses of the agent's machine stay in the agent's log.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Preamble(error) => error.refusal(),
+            Self::Refused(refusal) => Some(refusal.clone()),
+            Self::Database(error) => Some(database_unreachable(error)),
+            Self::Login(error) => error.refusal(),
+            Self::Command(violation) => Some(Refusal::new(
+                Code::NoGrant,
+                violation.0,
+                "log in as the user that the session is for",
+            )),
+        }
+    }
+}
+
+fn database_unreachable(error: &DialError) -> Refusal {
+    let how = match error {
+        DialError::Resolve { .. } | DialError::NoAddress { .. } => "its name does not resolve",
+        DialError::Unreachable { .. } | DialError::Unix { .. } => "it does not accept connections",
+        DialError::Deadline { .. } => "it does not answer in time",
+    };
+    Refusal::new(
+        Code::DatabaseUnreachable,
+        format!("the agent cannot reach its database: {how}"),
+        "check on the database's host that it runs, and that the agent's --database names it",
+    )
+}

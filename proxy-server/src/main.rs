@@ -1,0 +1,62 @@
+//! The program `cloudsql-proxy-server`: settings, log, runtime, exit code.
+
+use std::process::ExitCode;
+
+use daemon::exit::Exit;
+use daemon::log::Output;
+use daemon::settings::{Complaints, complain, load, parse};
+use daemon::shutdown::Shutdown;
+use proxy_server::{Config, Prepared, ServeError, Settings, prepare, serve};
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+const NAME: &str = "cloudsql-proxy-server";
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|exit| exit).into()
+}
+
+fn run() -> Result<Exit, Exit> {
+    let flags: Settings = parse(std::env::args_os())?;
+    let config = configure(flags).map_err(|complaints| complain(NAME, &complaints))?;
+    let failed = |error: ServeError| {
+        error!(error = transport::error::chain(&error), "cannot start");
+        Exit::Failure
+    };
+    // While there is one thread: becoming another user changes one thread only.
+    let prepared = prepare(&config).map_err(failed)?;
+    daemon::harden::harden();
+    transport::tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            error!(%error, "cannot start the runtime");
+            Exit::Failure
+        })?;
+    runtime
+        .block_on(until_told(config, prepared))
+        .map_err(failed)
+}
+
+fn configure(flags: Settings) -> Result<Config, Complaints> {
+    let file = flags.config_file.clone();
+    let settings = load(flags, file.as_deref())?;
+    let style = settings.log_style.unwrap_or_default();
+    daemon::log::init(settings.log_level.as_deref(), style, Output::Stderr)?;
+    Config::new(settings, rustix::process::geteuid().is_root())
+}
+
+async fn until_told(config: Config, prepared: Prepared) -> Result<Exit, ServeError> {
+    let tracker = TaskTracker::new();
+    let shutdown = Shutdown::on_signals(&tracker).map_err(|error| ServeError::Setup {
+        what: "signal handlers",
+        problem: error.to_string(),
+    })?;
+    let drained = serve(config, prepared, shutdown.clone()).await?;
+    let exit = shutdown
+        .cause()
+        .map_or(Exit::Success, |signal| Exit::after(signal, drained));
+    shutdown.finish();
+    Ok(exit)
+}

@@ -1,0 +1,206 @@
+//! What the agent holds of each instance: its policy and its certificate, in one snapshot that is swapped whole.
+//!
+//! Handshakes and admission read it without a lock; [`crate::enrolment`] is the only writer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use daemon::clock::Clock;
+use proto::admin::AgentSettings;
+use proto::{Engine, InstanceName};
+use tokio::sync::{Notify, watch};
+use transport::tls::{Material, ServedInstances, TrustRoots};
+
+use crate::admission::Policy;
+use crate::backend::Database;
+use crate::config::{InstanceConfig, Wanted};
+
+/// What is known of an instance now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Whom to let in; `None` until the CA has said so, and after it has withdrawn the agent's own grant.
+    pub(crate) access: Option<Arc<Access>>,
+    /// The agent's certificate.
+    pub(crate) material: Option<Arc<Material>>,
+    /// Why the CA's word on access cannot be had, while it cannot.
+    pub(crate) access_problem: Option<Arc<Problem>>,
+    /// Why a certificate cannot be had, while it cannot.
+    pub(crate) material_problem: Option<Arc<Problem>>,
+}
+
+/// The CA's word on who may connect.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// As it came.
+    pub(crate) settings: AgentSettings,
+    /// The CAs whose client certificates open the instance.
+    pub(crate) client_roots: Arc<TrustRoots>,
+}
+
+/// Something stands between us and the CA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// A stable word.
+    pub(crate) kind: &'static str,
+    /// What failed and what to do.
+    pub(crate) text: String,
+}
+
+/// One instance that is served.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    /// Which.
+    pub(crate) wanted: Wanted,
+    /// Where its database stands.
+    pub(crate) database: Database,
+    engine: Option<Engine>,
+    snapshot: ArcSwap<Snapshot>,
+    /// A handshake met a certificate that is missing or due: renewal should not wait for its timer.
+    pub(crate) used: Notify,
+    /// How many attempts at a certificate have ended.
+    pub(crate) attempts: watch::Sender<u64>,
+}
+
+impl Instance {
+    /// An instance of which nothing is known yet.
+    pub(crate) fn new(config: InstanceConfig) -> Self {
+        Self {
+            wanted: config.wanted,
+            database: config.database,
+            engine: config.engine,
+            snapshot: ArcSwap::default(),
+            used: Notify::new(),
+            attempts: watch::Sender::new(0),
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Changes what is known, in one swap.
+    pub(crate) fn change(&self, change: impl Fn(&mut Snapshot)) {
+        self.snapshot.rcu(|current| {
+            let mut next = Snapshot::clone(current);
+            change(&mut next);
+            next
+        });
+    }
+
+    /// The policy that admission judges by; `None` while there is none to judge by.
+    pub(crate) fn policy(&self) -> Option<Policy> {
+        let snapshot = self.snapshot.load();
+        let access = snapshot.access.as_ref()?;
+        let until = snapshot.material.as_ref()?.not_after();
+        Some(Policy::new(access.settings.clone(), self.engine, until))
+    }
+
+    /// Whether it can be served at `now`.
+    pub(crate) fn is_ready(&self, now: SystemTime) -> bool {
+        let snapshot = self.snapshot.load();
+        snapshot.access.is_some() && snapshot.has_material(now)
+    }
+
+    fn is_named(&self, name: &InstanceName) -> bool {
+        let snapshot = self.snapshot.load();
+        let access = snapshot.access.as_ref();
+        access.is_some_and(|access| access.settings.connection_name == *name)
+    }
+}
+
+impl Snapshot {
+    /// Whether the certificate holds at `now`.
+    pub(crate) fn has_material(&self, now: SystemTime) -> bool {
+        self.material
+            .as_ref()
+            .is_some_and(|material| material.is_valid_at(now))
+    }
+
+    /// For how long the agent can go on without the CA.
+    pub(crate) fn lasts(&self, now: SystemTime) -> Option<Duration> {
+        let material = self.material.as_ref()?;
+        material.not_after().duration_since(now).ok()
+    }
+}
+
+/// All instances of the agent, as the TLS layer and admission look them up.
+pub(crate) struct Served {
+    /// In the order of the settings.
+    pub(crate) instances: Vec<Arc<Instance>>,
+    /// The time that certificates are judged by.
+    pub(crate) clock: Clock,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.instances).finish()
+    }
+}
+
+impl Served {
+    /// The instance of that name.
+    pub(crate) fn find(&self, name: &InstanceName) -> Option<&Arc<Instance>> {
+        self.instances
+            .iter()
+            .find(|instance| instance.is_named(name))
+    }
+
+    /// Waits until no certificate is missing that could be had, or until the deadline.
+    ///
+    /// Timers alone do not do: a machine that slept, or a process that was stopped, wakes with certificates past
+    /// their end and with clients at the door. Costs nothing while all certificates hold.
+    pub(crate) async fn freshen(&self, deadline: tokio::time::Instant) {
+        let now = (self.clock)();
+        for instance in &self.instances {
+            let snapshot = instance.snapshot();
+            if snapshot.has_material(now) {
+                continue;
+            }
+            let mut attempts = instance.attempts.subscribe();
+            instance.used.notify_one();
+            if snapshot.material_problem.is_some() {
+                // Known not to be had: whoever wants another instance shall not wait for it.
+                continue;
+            }
+            // One attempt more; whether it succeeded shows in the handshake.
+            if let Err(error) = tokio::time::timeout_at(deadline, attempts.changed()).await {
+                tracing::debug!(%error, instance = %instance.wanted, "no certificate in time");
+            }
+        }
+    }
+}
+
+impl ServedInstances for Served {
+    fn client_roots(&self, name: &InstanceName) -> Option<Arc<TrustRoots>> {
+        let snapshot = self.find(name)?.snapshot();
+        let access = snapshot.access.as_ref()?;
+        Some(Arc::clone(&access.client_roots))
+    }
+
+    /// By server name where it is one of ours; else the first that has a certificate, because Google's clients dial
+    /// addresses and send no name, or one of their own.
+    fn server_material(&self, sni: Option<&str>) -> Option<Arc<Material>> {
+        let now = (self.clock)();
+        let named = sni.and_then(|sni| {
+            self.instances.iter().find(|instance| {
+                let snapshot = instance.snapshot.load();
+                let access = snapshot.access.as_ref();
+                access.is_some_and(|access| {
+                    let name = access.settings.connection_name.dns_name();
+                    name.eq_ignore_ascii_case(sni)
+                })
+            })
+        });
+        let valid = |instance: &Arc<Instance>| {
+            let snapshot = instance.snapshot();
+            let material = snapshot.material.clone()?;
+            material.is_valid_at(now).then_some(material)
+        };
+        match named {
+            Some(instance) => valid(instance),
+            None => self.instances.iter().find_map(valid),
+        }
+    }
+}

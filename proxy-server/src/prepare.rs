@@ -1,0 +1,112 @@
+//! What comes before the runtime: the key file, the ports and the address file, while the program may still be root;
+//! then it becomes an ordinary user.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
+
+use proto::Engine;
+use proto::mysql::RsaKey;
+use rustix::process::geteuid;
+use transport::authority::Credentials;
+use transport::tls::PrivateKey;
+
+use crate::backend::Database;
+use crate::config::Config;
+use crate::error::ServeError;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// What [`crate::serve()`] works with.
+pub struct Prepared {
+    pub(crate) credentials: Credentials,
+    pub(crate) tunnels: TcpListener,
+    pub(crate) http: Option<TcpListener>,
+    pub(crate) key: PrivateKey,
+    pub(crate) rsa_key: Option<RsaKey>,
+}
+
+impl Prepared {
+    /// Where tunnels arrive; with port 0 in the settings this is how to know.
+    pub fn tunnel_address(&self) -> Option<SocketAddr> {
+        self.tunnels.local_addr().ok()
+    }
+
+    /// Where probes arrive.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.local_addr().ok()
+    }
+}
+
+/// Prepares. Call it while the program has one thread, if it is to become another user.
+///
+/// # Errors
+/// [`ServeError`] says what is in the way.
+pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
+    let credentials =
+        Credentials::read(&config.credentials_file).map_err(|error| ServeError::Credentials {
+            path: config.credentials_file.clone(),
+            problem: error.to_string(),
+        })?;
+    let tunnels = bind(config.listen)?;
+    let http = config.http.map(bind).transpose()?;
+    if let (Some(path), Ok(address)) = (&config.address_file, tunnels.local_addr()) {
+        daemon::address_file::write(path, address).map_err(|source| ServeError::AddressFile {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    if let Some(user) = &config.run_as {
+        let run_as =
+            |error: crate::run_as::RunAsError| ServeError::RunAs(transport::error::chain(&error));
+        user.become_it().map_err(run_as)?;
+    }
+    warn_of_shared_user(config);
+    let setup = |what, problem: String| ServeError::Setup { what, problem };
+    let key = PrivateKey::generate_p256().map_err(|error| setup("a key", error.to_string()))?;
+    let rsa_key = needs_rsa(config)
+        .then(RsaKey::generate)
+        .transpose()
+        .map_err(|error| setup("an RSA key", error.to_string()))?;
+    Ok(Prepared {
+        credentials,
+        tunnels,
+        http,
+        key,
+        rsa_key,
+    })
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let failed = |source| ServeError::Bind { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    // The standard library's own backlog is short.
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;
+    Ok(listener)
+}
+
+/// Only databases that hold their leg for secure are spared the RSA exchange, and only there we must answer for them.
+fn needs_rsa(config: &Config) -> bool {
+    config.instances.iter().any(|instance| {
+        matches!(instance.database, Database::Unix(_))
+            && instance.engine.is_none_or(|engine| engine == Engine::Mysql)
+    })
+}
+
+/// A database that runs as the same user has, as a rule, an administrator of that name who needs no password.
+fn warn_of_shared_user(config: &Config) {
+    let own = geteuid().as_raw();
+    for instance in &config.instances {
+        let Database::Unix(path) = &instance.database else {
+            continue;
+        };
+        if std::fs::metadata(path).is_ok_and(|metadata| metadata.uid() == own) {
+            tracing::warn!(
+                instance = %instance.wanted,
+                database = %instance.database,
+                "the agent runs as the database's own user: accounts that log in by their operating system user are open \
+                to everybody with a grant; give the agent a user of its own"
+            );
+        }
+    }
+}

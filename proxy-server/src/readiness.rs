@@ -1,0 +1,105 @@
+//! What probes are told: whether the agent can serve, and for each instance why not, or for how long.
+
+use std::sync::Arc;
+
+use daemon::health::{Probes, Verdict};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::material::{Instance, Problem, Served};
+use crate::metrics::Metrics;
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    draining: bool,
+    instances: Vec<OfInstance>,
+}
+
+#[derive(Serialize)]
+struct OfInstance {
+    instance: String,
+    ready: bool,
+    /// The CA's revision that admission goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    /// For how long the agent can go on without the CA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_lasts_s: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    kind: &'static str,
+    text: String,
+}
+
+/// Ready means that an instance can be served and that the agent is not stopping. Not every instance: a probe that one
+/// misconfigured instance turns red would take the others out of service. The body and the metrics tell each apart.
+pub(crate) fn probes(
+    served: Arc<Served>,
+    metrics: Arc<Metrics>,
+    drain: CancellationToken,
+) -> Probes {
+    let alive = || Verdict {
+        healthy: true,
+        body: r#"{"alive":true}"#.to_owned(),
+    };
+    let started = Arc::clone(&served);
+    Probes {
+        startup: Arc::new(move || verdict(&report(&started, false))),
+        readiness: Arc::new(move || verdict(&report(&served, drain.is_cancelled()))),
+        liveness: Arc::new(alive),
+        metrics: Some(Arc::new(move || metrics.encode())),
+    }
+}
+
+fn report(served: &Served, draining: bool) -> Report {
+    let instances: Vec<_> = served
+        .instances
+        .iter()
+        .map(|instance| of_instance(served, instance))
+        .collect();
+    Report {
+        ready: !draining && instances.iter().any(|instance| instance.ready),
+        draining,
+        instances,
+    }
+}
+
+fn of_instance(served: &Served, instance: &Instance) -> OfInstance {
+    let now = (served.clock)();
+    let snapshot = instance.snapshot();
+    let problems = [&snapshot.access_problem, &snapshot.material_problem];
+    let access = snapshot.access.as_ref();
+    OfInstance {
+        instance: access.map_or_else(
+            || instance.wanted.to_string(),
+            |access| access.settings.connection_name.to_string(),
+        ),
+        ready: instance.is_ready(now),
+        revision: access.map(|access| access.settings.revision),
+        certificate_lasts_s: snapshot.lasts(now).map(|lasts| lasts.as_secs()),
+        problems: problems
+            .into_iter()
+            .flatten()
+            .map(|problem| told(problem))
+            .collect(),
+    }
+}
+
+fn told(problem: &Problem) -> Told {
+    Told {
+        kind: problem.kind,
+        text: problem.text.clone(),
+    }
+}
+
+fn verdict(report: &Report) -> Verdict {
+    Verdict {
+        healthy: report.ready,
+        body: serde_json::to_string(report).unwrap_or_default(),
+    }
+}

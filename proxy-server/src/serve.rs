@@ -1,0 +1,195 @@
+//! From prepared listeners to the last session: enrol, accept, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::shutdown::Shutdown;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use transport::accept::{Listener, accept_loop};
+use transport::authority::{Authority, AuthoritySettings};
+use transport::tls::TlsServer;
+use transport::tunnel;
+
+use crate::config::Config;
+use crate::enrolment::{self, Ca};
+use crate::error::ServeError;
+use crate::limits::Limits;
+use crate::material::{Instance, Served};
+use crate::metrics::Metrics;
+use crate::prepare::Prepared;
+use crate::readiness;
+use crate::session::{self, Agent, Strangers};
+
+/// How long sessions that are cut may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Serves until told to stop. Says whether all sessions ended by themselves.
+///
+/// # Errors
+/// [`ServeError`] when it cannot begin; once it serves, nothing but `shutdown` ends it.
+pub async fn serve(
+    config: Config,
+    prepared: Prepared,
+    shutdown: Shutdown,
+) -> Result<bool, ServeError> {
+    let Prepared {
+        credentials,
+        tunnels,
+        http,
+        key,
+        rsa_key,
+    } = prepared;
+    let setup = |what, problem: String| ServeError::Setup { what, problem };
+    let listener =
+        Listener::from_std(tunnels).map_err(|error| setup("the listener", error.to_string()))?;
+    let project = credentials.project().unwrap_or_default().to_owned();
+    let authority = Authority::new(AuthoritySettings {
+        endpoint: None,
+        root_pem: None,
+        credentials,
+        user_agent: format!("cloudsql-proxy-server/{}", env!("CARGO_PKG_VERSION")),
+        quota_project: None,
+        clock: daemon::clock::system(),
+    })
+    .map_err(|error| setup("the CA's API", error.to_string()))?;
+    let ca = Ca {
+        authority: Arc::new(authority),
+        project,
+        key: Arc::new(key),
+    };
+    let served = Arc::new(Served {
+        instances: config
+            .instances
+            .iter()
+            .map(|instance| Arc::new(Instance::new(instance.clone())))
+            .collect(),
+        clock: ca.authority.clock(),
+    });
+    let tls = TlsServer::new(Arc::clone(&served) as _, ca.authority.clock())
+        .map_err(|error| setup("TLS", error.to_string()))?;
+    let agent = Arc::new(Agent {
+        served,
+        tls,
+        limits: Limits::new(config.ceilings),
+        tunnel_limits: tunnel::Limits::default(),
+        deadlines: config.deadlines,
+        rsa_key,
+        metrics: Arc::new(Metrics::new()),
+        strangers: Strangers::default(),
+        drain: shutdown.drain.clone(),
+        cut: CancellationToken::new(),
+    });
+
+    let background = Background::default();
+    enrolment::start(
+        &agent.served,
+        &ca,
+        &agent.metrics,
+        &background.stop,
+        &background.tasks,
+    );
+    if let Some(http) = http {
+        background.answer_probes(http, &agent)?;
+    }
+    info!(
+        address = listener.local(),
+        instances = config.instances.len(),
+        "listening"
+    );
+    daemon::notify::ready();
+    let sessions = TaskTracker::new();
+    accept(listener, &agent, config.ceilings.handshakes, &sessions).await;
+    daemon::notify::stopping();
+    let drained = drain(&sessions, &agent, config.drain, &shutdown.now).await;
+    background.end().await;
+    Ok(drained)
+}
+
+/// Accepts until the drain begins.
+async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessions: &TaskTracker) {
+    let permits = Arc::new(Semaphore::new(handshakes));
+    accept_loop(
+        listener,
+        permits,
+        agent.drain.clone(),
+        sessions,
+        |socket, peer, permit| session::run(Arc::clone(agent), socket, peer, permit),
+        |_socket, _peer| {
+            // Nobody knows who it is: it is not worth a handshake, nor a word.
+            agent.metrics.stranger("limit");
+            std::future::ready(())
+        },
+    )
+    .await;
+}
+
+/// Waits for the sessions, for a while; then cuts them.
+async fn drain(
+    sessions: &TaskTracker,
+    agent: &Agent,
+    patience: Duration,
+    now: &CancellationToken,
+) -> bool {
+    sessions.close();
+    let drained = tokio::select! {
+        biased;
+        () = sessions.wait() => true,
+        () = now.cancelled() => false,
+        () = tokio::time::sleep(patience) => false,
+    };
+    if !drained {
+        warn!(open = sessions.len(), "sessions are cut");
+        agent.cut.cancel();
+        if tokio::time::timeout(GOODBYE, sessions.wait())
+            .await
+            .is_err()
+        {
+            warn!(open = sessions.len(), "sessions did not end in time");
+        }
+    }
+    drained
+}
+
+/// The tasks beside the sessions.
+#[derive(Default)]
+struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Background {
+    fn answer_probes(
+        &self,
+        http: std::net::TcpListener,
+        agent: &Arc<Agent>,
+    ) -> Result<(), ServeError> {
+        let listener = http
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpListener::from_std(http))
+            .map_err(|error| ServeError::Setup {
+                what: "the HTTP listener",
+                problem: error.to_string(),
+            })?;
+        let probes = readiness::probes(
+            Arc::clone(&agent.served),
+            Arc::clone(&agent.metrics),
+            agent.drain.clone(),
+        );
+        self.tasks.spawn(daemon::health::serve(
+            listener,
+            probes,
+            self.stop.clone(),
+            self.tasks.clone(),
+        ));
+        Ok(())
+    }
+
+    async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

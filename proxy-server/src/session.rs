@@ -1,0 +1,189 @@
+//! The life of a session, from an accepted socket to the end of its tunnel.
+
+mod record;
+
+use std::sync::Arc;
+
+use proto::frame::{Answer, Hello, VERSION};
+use proto::mysql::RsaKey;
+use proto::{Code, Engine, Refusal};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+use transport::socket::{Peer, Socket};
+use transport::tls::{Dialect, TlsPeer, TlsServer};
+use transport::tunnel::{self, Ended};
+
+use crate::admission::{self, Admitted, Asking};
+use crate::config::Deadlines;
+use crate::error::SessionError;
+use crate::limits::Limits;
+use crate::login::{self, Guarded};
+use crate::material::{Instance, Served};
+use crate::metrics::Metrics;
+use crate::preamble;
+use crate::refuse::{Words, say_and_close};
+use record::Record;
+pub(crate) use record::Strangers;
+
+/// What all sessions share.
+pub(crate) struct Agent {
+    pub(crate) served: Arc<Served>,
+    pub(crate) tls: TlsServer,
+    pub(crate) limits: Limits,
+    pub(crate) tunnel_limits: tunnel::Limits,
+    pub(crate) deadlines: Deadlines,
+    /// For applications that ask a database on a secure leg for its RSA key.
+    pub(crate) rsa_key: Option<RsaKey>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) strangers: Strangers,
+    /// Nobody new is let in.
+    pub(crate) drain: CancellationToken,
+    /// Ends all tunnels.
+    pub(crate) cut: CancellationToken,
+}
+
+/// One connection, from accept to close. `handshake` is room among the unauthenticated.
+pub(crate) async fn run(
+    agent: Arc<Agent>,
+    socket: Socket,
+    peer: Peer,
+    handshake: OwnedSemaphorePermit,
+) {
+    let Some(source) = agent.limits.handshake(peer.addr.map(|addr| addr.ip())) else {
+        agent.metrics.stranger("limit-per-source");
+        return;
+    };
+    let deadline = Instant::now() + agent.deadlines.tls;
+    agent.served.freshen(deadline).await;
+    match agent.tls.accept(socket, deadline).await {
+        Ok(tls) => {
+            let mut record = Record::new(&tls, peer);
+            let span = record.span();
+            let room = (handshake, source);
+            authenticated(&agent, tls, &mut record, room)
+                .instrument(span)
+                .await;
+        }
+        Err(error) => agent.strangers.tell(&agent.metrics, peer, &error),
+    }
+}
+
+/// A peer that has proved who it is: it gets a tunnel, or is told why not.
+async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &mut Record, room: R) {
+    let _open = agent.metrics.opened();
+    let mut told = Told::new(agent, &tls);
+    match tunnel(agent, &mut tls, record, &mut told, room).await {
+        Ok(ended) => record.ended(&agent.metrics, &ended),
+        Err(error) => {
+            record.refused(&agent.metrics, &error);
+            say_and_close(&mut tls.stream, &told.last_words(&error)).await;
+        }
+    }
+}
+
+/// The story of a session.
+async fn tunnel<R>(
+    agent: &Agent,
+    tls: &mut TlsPeer,
+    record: &mut Record,
+    told: &mut Told,
+    room: R,
+) -> Result<Ended, SessionError> {
+    let within = |limit| Instant::now() + limit;
+    let stream = &mut tls.stream;
+    let hello = match tls.dialect {
+        Dialect::Framed => Some(preamble::read(stream, within(agent.deadlines.frame)).await?),
+        Dialect::Bare => None,
+    };
+    drop(room);
+    record.hello(hello.as_ref());
+    let (instance, admitted) = admit(agent, tls, hello.as_ref())?;
+    let _permit = agent.limits.session(&tls.identity.account)?;
+    record.admitted(&admitted);
+    let place = &instance.database;
+    let mut database = place.dial(within(agent.deadlines.dial)).await?;
+    let login_deadline = within(agent.deadlines.login);
+    let stream = &mut tls.stream;
+    told.database_speaks();
+    if hello.is_some() {
+        preamble::answer(stream, &Answer::Ok { version: VERSION }, login_deadline).await?;
+    }
+    let ends = (&mut *stream, &mut database);
+    let key = agent.rsa_key.clone();
+    let opened = login::run(&admitted, hello.as_ref(), place, key, ends, login_deadline).await?;
+    record.logged_in(opened.logged_in.as_ref());
+    let mut app = if admitted.engine == Engine::Mysql && !admitted.grant.db_users.is_empty() {
+        Guarded::watched(stream, &opened.rest.application)?
+    } else {
+        Guarded::open(stream)
+    };
+    let limits = &agent.tunnel_limits;
+    Ok(tunnel::copy(&mut app, &mut database, opened.rest, limits, &agent.cut).await)
+}
+
+fn admit<'a>(
+    agent: &'a Agent,
+    tls: &TlsPeer,
+    hello: Option<&Hello>,
+) -> Result<(&'a Instance, Admitted), Refusal> {
+    if agent.drain.is_cancelled() {
+        return Err(draining());
+    }
+    let now = (agent.served.clock)();
+    let instance = agent.served.find(&tls.identity.instance);
+    let policy = instance.and_then(|instance| instance.policy());
+    let asking = Asking {
+        identity: &tls.identity,
+        not_after: tls.not_after,
+        hello,
+    };
+    let admitted = admission::decide(asking, policy.as_ref(), now)?;
+    let instance = instance.ok_or_else(|| admission::not_served(&tls.identity.instance))?;
+    Ok((instance, admitted))
+}
+
+fn draining() -> Refusal {
+    Refusal::new(
+        Code::Draining,
+        "the agent is stopping",
+        "connect again: to another agent, or to this one when it is back",
+    )
+}
+
+/// What the peer has been told so far, which decides how it can be told more.
+struct Told {
+    words: Words,
+    database_speaks: bool,
+}
+
+impl Told {
+    fn new(agent: &Agent, tls: &TlsPeer) -> Self {
+        let words = match tls.dialect {
+            Dialect::Framed => Words::Framed,
+            Dialect::Bare => {
+                let instance = agent.served.find(&tls.identity.instance);
+                let policy = instance.and_then(|instance| instance.policy());
+                Words::Bare(policy.map_or(Engine::Mysql, |policy| policy.engine))
+            }
+        };
+        Self {
+            words,
+            database_speaks: false,
+        }
+    }
+
+    /// From here on only the login machine knows what can be said.
+    const fn database_speaks(&mut self) {
+        self.database_speaks = true;
+    }
+
+    fn last_words(&self, error: &SessionError) -> Vec<u8> {
+        match (error, error.refusal()) {
+            (SessionError::Login(error), _) => error.farewell().to_vec(),
+            (_, Some(refusal)) if !self.database_speaks => self.words.of(&refusal),
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What is logged and counted of a session: one closing line, one warning if it is refused.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use daemon::log::SESSION;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use proto::Code;
+use proto::frame::Hello;
+use proto::machine::Violation;
+use proto::mysql::LoggedIn;
+use tokio::time::Instant;
+use tracing::{Span, debug, info, info_span, warn};
+use transport::error::chain;
+use transport::socket::Peer;
+use transport::tls::{Dialect, TlsError, TlsPeer};
+use transport::tunnel::Ended;
+
+use crate::admission::Admitted;
+use crate::error::SessionError;
+use crate::metrics::Metrics;
+
+/// Longest session id of a client's that is repeated in our log.
+const MAX_ID: usize = 64;
+/// Warnings about unauthenticated peers in a second: more tells the operator nothing new.
+const STRANGERS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+
+/// One session as it is told at its end.
+pub(crate) struct Record {
+    started: Instant,
+    span: Span,
+}
+
+impl Record {
+    pub(super) fn new(tls: &TlsPeer, peer: Peer) -> Self {
+        let span = info_span!(
+            "session",
+            id = tracing::field::Empty,
+            instance = %tls.identity.instance,
+            principal = %tls.identity.account,
+            serial = %tls.serial,
+            peer.addr = %peer,
+            dialect = match tls.dialect {
+                Dialect::Framed => "framed",
+                Dialect::Bare => "bare",
+            },
+            engine = tracing::field::Empty,
+            db.user = tracing::field::Empty,
+            db.schema = tracing::field::Empty,
+            db.connection_id = tracing::field::Empty,
+        );
+        Self {
+            started: Instant::now(),
+            span,
+        }
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The client's id where it sends a decent one, so that both programs' logs can be laid side by side.
+    pub(super) fn hello(&self, hello: Option<&Hello>) {
+        let decent = |id: &&str| {
+            (1..=MAX_ID).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let id = hello.map(|hello| hello.session_id.as_str()).filter(decent);
+        match id {
+            Some(id) => self.span.record("id", id),
+            None => self.span.record("id", own_id()),
+        };
+    }
+
+    pub(super) fn admitted(&self, admitted: &Admitted) {
+        self.span
+            .record("engine", tracing::field::display(admitted.engine));
+    }
+
+    pub(super) fn logged_in(&self, logged_in: Option<&LoggedIn>) {
+        let Some(logged_in) = logged_in else {
+            return;
+        };
+        // The user's own words: shown escaped.
+        self.span
+            .record("db.user", tracing::field::debug(&logged_in.user));
+        if let Some(schema) = &logged_in.schema {
+            self.span.record("db.schema", tracing::field::debug(schema));
+        }
+        self.span
+            .record("db.connection_id", logged_in.connection_id);
+    }
+
+    fn duration_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// There was a tunnel.
+    pub(super) fn ended(&self, metrics: &Metrics, ended: &Ended) {
+        let by = ended.by.as_str();
+        metrics.ended(by, ended.up, ended.down);
+        let inner = ended.error.as_ref().and_then(|error| error.get_ref());
+        if let Some(violation) = inner.and_then(|inner| inner.downcast_ref::<Violation>()) {
+            warn!(
+                code = Code::NoGrant.as_str(),
+                error = violation.0,
+                "session cut"
+            );
+        }
+        info!(
+            target: SESSION,
+            duration_ms = self.duration_ms(),
+            bytes.up = ended.up,
+            bytes.down = ended.down,
+            ended_by = by,
+            error = ended.error.as_ref().map(tracing::field::display),
+            "session ended"
+        );
+    }
+
+    /// There was none. An application that goes away in the middle, and a database that does not like a password, are
+    /// everyday business; the rest the operator may want to know.
+    pub(super) fn refused(&self, metrics: &Metrics, error: &SessionError) {
+        let refusal = error.refusal();
+        let code = refusal.as_ref().map(|refusal| refusal.code);
+        metrics.refused(code, error.kind());
+        if let Some(code) = code {
+            warn!(
+                code = code.as_str(),
+                error.kind = error.kind(),
+                error.blame = error.blame().as_str(),
+                error = chain(error),
+                "session refused"
+            );
+        } else {
+            info!(
+                target: SESSION,
+                duration_ms = self.duration_ms(),
+                error.kind = error.kind(),
+                error.blame = error.blame().as_str(),
+                error = chain(error),
+                "session ended"
+            );
+        }
+    }
+}
+
+fn own_id() -> String {
+    let mut bytes = [0; 8];
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => format!("{:016x}", u64::from_be_bytes(bytes)),
+        Err(_) => "none".to_owned(),
+    }
+}
+
+/// Those who do not authenticate: counted all, told of some, never an error.
+pub(crate) struct Strangers {
+    limiter: DefaultDirectRateLimiter,
+    untold: AtomicU64,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self {
+            limiter: RateLimiter::direct(Quota::per_second(STRANGERS_PER_SECOND)),
+            untold: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Strangers {
+    /// A handshake has failed. Who shows a certificate that is not accepted is worth a warning; a port scan is not.
+    pub(super) fn tell(&self, metrics: &Metrics, peer: Peer, error: &TlsError) {
+        metrics.stranger(error.kind());
+        let noteworthy = matches!(error, TlsError::ClientCertificate(_) | TlsError::NoMaterial);
+        if !noteworthy {
+            debug!(peer.addr = %peer, error.kind = error.kind(), error = chain(error), "no handshake");
+            return;
+        }
+        if self.limiter.check().is_err() {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        warn!(
+            peer.addr = %peer,
+            error.kind = error.kind(),
+            error = chain(error),
+            untold_before = self.untold.swap(0, Ordering::Relaxed),
+            "peer refused"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! What an operator may write: each knob once, as flag, environment variable and key of the settings file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Parser;
+use daemon::log::Style;
+use daemon::settings::Span;
+use serde::Deserialize;
+
+/// The agent beside a database: ends the tunnels of cloudsql-proxy and of Google's connectors, and lets in
+/// whom the CA has granted access.
+#[derive(Debug, Default, Parser, Deserialize)]
+#[command(name = "cloudsql-proxy-server", version)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Settings file (TOML; keys are the flags' names). Flags win over variables, variables over the file
+    #[arg(long, env = "CSQL_SERVER_CONFIG_FILE", value_name = "FILE")]
+    #[serde(skip)]
+    pub config_file: Option<PathBuf>,
+
+    /// Key file of a service account that has role `agent` on every instance served here
+    #[arg(long, env = "CSQL_SERVER_CREDENTIALS_FILE", value_name = "FILE")]
+    pub credentials_file: Option<PathBuf>,
+
+    /// Instance to serve: `project:region:instance`, or the last part alone when the project is the key file's.
+    /// Repeat it, or separate by commas, to serve several. `?database=...&engine=...` behind it holds for it alone
+    #[arg(
+        long = "instance",
+        env = "CSQL_SERVER_INSTANCE",
+        value_delimiter = ',',
+        value_name = "INSTANCE"
+    )]
+    pub instance: Vec<String>,
+
+    /// Where the database listens: `unix:/PATH` or `tcp:HOST:PORT`
+    #[arg(long, env = "CSQL_SERVER_DATABASE", value_name = "DATABASE")]
+    pub database: Option<String>,
+
+    /// What the database speaks: mysql, postgres or tcp [default: what the CA says of the instance]
+    #[arg(long, env = "CSQL_SERVER_ENGINE", value_name = "ENGINE")]
+    pub engine: Option<String>,
+
+    /// Allow a database leg that leaves this machine. It is not encrypted
+    #[arg(
+        long,
+        env = "CSQL_SERVER_ALLOW_REMOTE_DATABASE",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub allow_remote_database: Option<bool>,
+
+    /// Address and port for tunnels [default: 0.0.0.0:3307; Google's connectors know no other port]
+    #[arg(long, env = "CSQL_SERVER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// File that the address and port of the tunnel listener are written to, once it listens
+    #[arg(long, env = "CSQL_SERVER_ADDRESS_FILE", value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
+
+    /// User to become once the ports are bound: a name, or UID:GID
+    #[arg(long, env = "CSQL_SERVER_RUN_AS", value_name = "USER")]
+    pub run_as: Option<String>,
+
+    /// Answer /startup, /readiness, /liveness and /metrics over HTTP
+    #[arg(
+        long,
+        env = "CSQL_SERVER_HEALTH_CHECK",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub health_check: Option<bool>,
+
+    /// Address of the HTTP listener [default: 127.0.0.1]
+    #[arg(long, env = "CSQL_SERVER_HTTP_ADDRESS", value_name = "ADDRESS")]
+    pub http_address: Option<IpAddr>,
+
+    /// Port of the HTTP listener [default: 9090]; naming one switches --health-check on
+    #[arg(long, env = "CSQL_SERVER_HTTP_PORT", value_name = "PORT")]
+    pub http_port: Option<u16>,
+
+    /// Most sessions at once [default: 10000]
+    #[arg(long, env = "CSQL_SERVER_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+
+    /// Most sessions of one service account at once [default: as --max-connections]
+    #[arg(
+        long,
+        env = "CSQL_SERVER_MAX_CONNECTIONS_PER_ACCOUNT",
+        value_name = "N"
+    )]
+    pub max_connections_per_account: Option<usize>,
+
+    /// Most handshakes in progress; a connection beyond is closed [default: 1024]
+    #[arg(long, env = "CSQL_SERVER_MAX_HANDSHAKES", value_name = "N")]
+    pub max_handshakes: Option<usize>,
+
+    /// Most handshakes in progress from one address (of IPv6: one /64) [default: 256]
+    #[arg(long, env = "CSQL_SERVER_MAX_HANDSHAKES_PER_SOURCE", value_name = "N")]
+    pub max_handshakes_per_source: Option<usize>,
+
+    /// Longest TLS handshake [default: 5s]
+    #[arg(long, env = "CSQL_SERVER_HANDSHAKE_TIMEOUT", value_name = "DURATION")]
+    pub handshake_timeout: Option<Span>,
+
+    /// How long sessions may go on after a request to stop [default: 25s]
+    #[arg(long, env = "CSQL_SERVER_DRAIN", value_name = "DURATION")]
+    pub drain: Option<Span>,
+
+    /// error, warn, info, debug, trace, or directives such as session=info [default: info without sessions]
+    #[arg(long, env = "CSQL_SERVER_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// How log lines look [default: text]
+    #[arg(long, env = "CSQL_SERVER_LOG_STYLE", value_name = "STYLE")]
+    pub log_style: Option<Style>,
+}
+
+daemon::overlay!(Settings {
+    config_file,
+    credentials_file,
+    instance,
+    database,
+    engine,
+    allow_remote_database,
+    listen,
+    address_file,
+    run_as,
+    health_check,
+    http_address,
+    http_port,
+    max_connections,
+    max_connections_per_account,
+    max_handshakes,
+    max_handshakes_per_source,
+    handshake_timeout,
+    drain,
+    log_level,
+    log_style,
+});
