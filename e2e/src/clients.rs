@@ -92,6 +92,24 @@ pub enum Address {
     Socket(PathBuf),
 }
 
+impl Address {
+    /// The host of a TCP listener, nothing for a socket: what `--host` takes.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Tcp { host, .. } => host.to_string(),
+            Self::Socket(_) => String::new(),
+        }
+    }
+
+    /// The port of a TCP listener, 0 for a socket.
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Tcp { port, .. } => *port,
+            Self::Socket(_) => 0,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
