@@ -43,12 +43,8 @@ impl Drop for Placed {
     }
 }
 
-const fn id_of(dev: u64, ino: u64) -> FileId {
-    FileId(dev, ino)
-}
-
 fn id(found: &fs::Metadata) -> FileId {
-    id_of(found.dev(), found.ino())
+    FileId(found.dev(), found.ino())
 }
 
 /// Makes the socket. It never stands at its path with more permissions than `mode`.
@@ -62,32 +58,8 @@ pub(super) fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Placed), Bin
         });
     }
     clear(path)?;
-    let io = |doing| {
-        move |source: io::Error| BindError::Io {
-            path: path.to_owned(),
-            doing,
-            source,
-        }
-    };
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).map_err(io("open"))?;
-    // Linux gives the path the mode of the unbound socket, less the umask: no moment with too wide a mode.
-    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))
-        .map_err(|errno| io("set the mode of")(errno.into()))?;
-    let addr = SockAddr::unix(path).map_err(io("name"))?;
-    socket.bind(&addr).map_err(|source| {
-        if source.kind() == io::ErrorKind::AddrInUse {
-            BindError::InUse {
-                path: path.to_owned(),
-            }
-        } else {
-            io("bind")(source)
-        }
-    })?;
-    let found = fs::symlink_metadata(path).map_err(io("look at"))?;
-    let placed = Placed {
-        path: path.to_owned(),
-        file: id(&found),
-    };
+    let io = |doing| move |source| failed(path, doing, source);
+    let (socket, placed) = place(path, mode)?;
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))?;
     socket
         .listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))
@@ -97,13 +69,42 @@ pub(super) fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Placed), Bin
     Ok((listener, placed))
 }
 
-/// Removes a socket that nobody answers on; refuses everything else that stands there.
-fn clear(path: &Path) -> Result<(), BindError> {
-    let io = |doing, source| BindError::Io {
+/// A bound socket that does not listen yet; its mode is `mode` less the umask.
+fn place(path: &Path, mode: u32) -> Result<(socket2::Socket, Placed), BindError> {
+    let io = |doing| move |source| failed(path, doing, source);
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).map_err(io("open"))?;
+    // Linux gives the path the mode of the unbound socket, less the umask: no moment with too wide a mode.
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))
+        .map_err(|errno| failed(path, "set the mode of", errno.into()))?;
+    let addr = SockAddr::unix(path).map_err(io("name"))?;
+    socket.bind(&addr).map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            BindError::InUse {
+                path: path.to_owned(),
+            }
+        } else {
+            failed(path, "bind", source)
+        }
+    })?;
+    let found = fs::symlink_metadata(path).map_err(io("look at"))?;
+    let placed = Placed {
+        path: path.to_owned(),
+        file: id(&found),
+    };
+    Ok((socket, placed))
+}
+
+fn failed(path: &Path, doing: &'static str, source: io::Error) -> BindError {
+    BindError::Io {
         path: path.to_owned(),
         doing,
         source,
-    };
+    }
+}
+
+/// Removes a socket that nobody answers on; refuses everything else that stands there.
+fn clear(path: &Path) -> Result<(), BindError> {
+    let io = |doing, source| failed(path, doing, source);
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -144,5 +145,19 @@ fn answers(path: &Path) -> io::Result<bool> {
             Ok(false)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_mode_holds_from_the_first_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db.sock");
+        let (_socket, _placed) = place(&path, 0o600).unwrap();
+        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

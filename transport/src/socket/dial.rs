@@ -114,44 +114,161 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// The first connection that stands; the attempts that lost are dropped with the set.
 async fn race(addresses: Vec<SocketAddr>, target: &str) -> Result<TcpStream, DialError> {
-    let mut waiting = addresses.into_iter();
     let mut attempts: JoinSet<(SocketAddr, io::Result<TcpStream>)> = JoinSet::new();
     let mut tried = Vec::new();
+    let mut waiting = addresses.into_iter().peekable();
     loop {
-        let more = match waiting.next() {
-            Some(addr) => {
-                attempts.spawn(async move { (addr, TcpStream::connect(addr).await) });
-                true
-            }
-            None => false,
+        if let Some(addr) = waiting.next() {
+            attempts.spawn(async move { (addr, TcpStream::connect(addr).await) });
+        }
+        let ended = if waiting.peek().is_some() {
+            before(Instant::now() + STAGGER, attempts.join_next()).await
+        } else {
+            Some(attempts.join_next().await)
         };
-        let head_start = Instant::now() + STAGGER;
+        match ended {
+            Some(Some(Ok((_, Ok(stream))))) => return Ok(stream),
+            Some(Some(Ok((addr, Err(error))))) => tried.push((addr, error)),
+            Some(None) if waiting.peek().is_none() => {
+                return Err(DialError::Unreachable {
+                    target: target.to_owned(),
+                    tried: Tried(tried),
+                });
+            }
+            // The head start is over.
+            Some(None | Some(Err(_))) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    /// A port that nobody listens on: the socket is bound, so nobody else gets it.
+    fn refusing() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = socket.local_addr().unwrap();
+        (socket, addr)
+    }
+
+    /// A port that never answers: its backlog is full, so the kernel drops what comes.
+    async fn hanging() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = socket.local_addr().unwrap();
+        let listener = socket.listen(0).unwrap();
+        let mut held = Vec::new();
         loop {
-            let joined = if more {
-                match before(head_start, attempts.join_next()).await {
-                    Some(joined) => joined,
-                    None => break,
-                }
-            } else {
-                attempts.join_next().await
-            };
-            match joined {
-                Some(Ok((_, Ok(stream)))) => return Ok(stream),
-                Some(Ok((addr, Err(error)))) => {
-                    tried.push((addr, error));
-                    if more {
-                        break;
-                    }
-                }
-                Some(Err(_)) => {}
-                None if more => break,
-                None => {
-                    return Err(DialError::Unreachable {
-                        target: target.to_owned(),
-                        tried: Tried(tried),
-                    });
-                }
+            let hangs = Instant::now() + Duration::from_millis(200);
+            match before(hangs, TcpStream::connect(addr)).await {
+                Some(stream) => held.push(stream.unwrap()),
+                None => return (listener, held, addr),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_costs_nothing() {
+        let (_bound, dead) = refusing();
+        let live = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = live.local_addr().unwrap();
+        let start = Instant::now();
+        let stream = race(vec![dead, addr], "db").await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addr);
+        assert!(start.elapsed() < STAGGER, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_hangs_costs_its_head_start() {
+        let (_listener, _held, dead) = hanging().await;
+        let live = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = live.local_addr().unwrap();
+        let start = Instant::now();
+        let stream = race(vec![dead, addr], "db").await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addr);
+        let took = start.elapsed();
+        assert!(took >= STAGGER, "the first address had no head start");
+        assert!(took < STAGGER * 3, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_hangs_is_given_up_at_the_deadline() {
+        let (_listener, _held, dead) = hanging().await;
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let options = TcpOptions::default();
+        let error = dial_tcp("127.0.0.1", dead.port(), &options, deadline).await;
+        assert!(
+            matches!(error, Err(DialError::Deadline { .. })),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_named_when_none_accepts() {
+        let ((_a, first), (_b, second)) = (refusing(), refusing());
+        let error = race(vec![first, second], "db:3307").await.unwrap_err();
+        let text = error.to_string();
+        for part in ["db:3307", &first.to_string(), &second.to_string()] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(
+            error
+                .refusal(proto::Code::AgentUnreachable)
+                .reason
+                .contains("refused")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_dialled_leg_is_tuned_and_brackets_are_taken_off() {
+        let live = TcpListener::bind("[::1]:0").await.unwrap();
+        let port = live.local_addr().unwrap().port();
+        for host in ["[::1]", "::1"] {
+            let stream = dial_tcp(host, port, &TcpOptions::default(), soon()).await;
+            assert!(stream.unwrap().nodelay().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_named() {
+        let options = TcpOptions::default();
+        let error = dial_tcp("no such name", 1, &options, soon())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), "dial-resolve");
+        assert!(error.to_string().contains("no such name"));
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_that_is_not_there_is_named() {
+        let error = dial_unix(Path::new("/nonexistent/db.sock"), soon()).await;
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("/nonexistent/db.sock")
+        );
+    }
+
+    #[test]
+    fn families_take_turns_in_the_resolvers_order() {
+        let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 1);
+        let mixed = interleave(vec![
+            at("::1"),
+            at("::2"),
+            at("::3"),
+            at("1.1.1.1"),
+            at("2.2.2.2"),
+        ]);
+        let expected = ["::1", "1.1.1.1", "::2", "2.2.2.2", "::3"].map(at);
+        assert_eq!(mixed, expected);
     }
 }
