@@ -207,7 +207,7 @@ fn deadlines(settings: &Settings, complaints: &mut Complaints) -> Deadlines {
 fn http(settings: &Settings) -> Option<SocketAddr> {
     let wanted = settings
         .health_check
-        .unwrap_or(settings.http_port.is_some());
+        .unwrap_or_else(|| settings.http_port.is_some());
     let address = settings
         .http_address
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
+use proto::mysql::RsaKey;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use transport::accept::{Listener, accept_loop};
-use transport::authority::{Authority, AuthoritySettings};
-use transport::tls::TlsServer;
+use transport::authority::{Authority, AuthoritySettings, Credentials};
+use transport::tls::{PrivateKey, TlsServer};
 use transport::tunnel;
 
 use crate::config::Config;
@@ -35,53 +36,10 @@ pub async fn serve(
     prepared: Prepared,
     shutdown: Shutdown,
 ) -> Result<bool, ServeError> {
-    let Prepared {
-        credentials,
-        tunnels,
-        http,
-        key,
-        rsa_key,
-    } = prepared;
-    let setup = |what, problem: String| ServeError::Setup { what, problem };
-    let listener =
-        Listener::from_std(tunnels).map_err(|error| setup("the listener", error.to_string()))?;
-    let project = credentials.project().unwrap_or_default().to_owned();
-    let authority = Authority::new(AuthoritySettings {
-        endpoint: None,
-        root_pem: None,
-        credentials,
-        user_agent: format!("cloudsql-proxy-server/{}", env!("CARGO_PKG_VERSION")),
-        quota_project: None,
-        clock: daemon::clock::system(),
-    })
-    .map_err(|error| setup("the CA's API", error.to_string()))?;
-    let ca = Ca {
-        authority: Arc::new(authority),
-        project,
-        key: Arc::new(key),
-    };
-    let served = Arc::new(Served {
-        instances: config
-            .instances
-            .iter()
-            .map(|instance| Arc::new(Instance::new(instance.clone())))
-            .collect(),
-        clock: ca.authority.clock(),
-    });
-    let tls = TlsServer::new(Arc::clone(&served) as _, ca.authority.clock())
-        .map_err(|error| setup("TLS", error.to_string()))?;
-    let agent = Arc::new(Agent {
-        served,
-        tls,
-        limits: Limits::new(config.ceilings),
-        tunnel_limits: tunnel::Limits::default(),
-        deadlines: config.deadlines,
-        rsa_key,
-        metrics: Arc::new(Metrics::new()),
-        strangers: Strangers::default(),
-        drain: shutdown.drain.clone(),
-        cut: CancellationToken::new(),
-    });
+    let listener = Listener::from_std(prepared.tunnels)
+        .map_err(|error| setup("the listener", error.to_string()))?;
+    let ca = ca(prepared.credentials, prepared.key)?;
+    let agent = Arc::new(agent(&config, &ca, prepared.rsa_key, &shutdown)?);
 
     let background = Background::default();
     enrolment::start(
@@ -91,7 +49,7 @@ pub async fn serve(
         &background.stop,
         &background.tasks,
     );
-    if let Some(http) = http {
+    if let Some(http) = prepared.http {
         background.answer_probes(http, &agent)?;
     }
     info!(
@@ -106,6 +64,57 @@ pub async fn serve(
     let drained = drain(&sessions, &agent, config.drain, &shutdown.now).await;
     background.end().await;
     Ok(drained)
+}
+
+fn setup(what: &'static str, problem: String) -> ServeError {
+    ServeError::Setup { what, problem }
+}
+
+/// The CA that the key file names.
+fn ca(credentials: Credentials, key: PrivateKey) -> Result<Ca, ServeError> {
+    let project = credentials.project().unwrap_or_default().to_owned();
+    let authority = Authority::new(AuthoritySettings {
+        endpoint: None,
+        root_pem: None,
+        credentials,
+        user_agent: format!("cloudsql-proxy-server/{}", env!("CARGO_PKG_VERSION")),
+        quota_project: None,
+        clock: daemon::clock::system(),
+    })
+    .map_err(|error| setup("the CA's API", error.to_string()))?;
+    Ok(Ca {
+        authority: Arc::new(authority),
+        project,
+        key: Arc::new(key),
+    })
+}
+
+/// What sessions share. Certificates are judged by the CA's time, as well as it is known.
+fn agent(
+    config: &Config,
+    ca: &Ca,
+    rsa_key: Option<RsaKey>,
+    shutdown: &Shutdown,
+) -> Result<Agent, ServeError> {
+    let instances = config.instances.iter().cloned();
+    let served = Arc::new(Served {
+        instances: instances.map(Instance::new).map(Arc::new).collect(),
+        clock: ca.authority.clock(),
+    });
+    let tls = TlsServer::new(Arc::clone(&served) as _, ca.authority.clock())
+        .map_err(|error| setup("TLS", error.to_string()))?;
+    Ok(Agent {
+        served,
+        tls,
+        limits: Limits::new(config.ceilings),
+        tunnel_limits: tunnel::Limits::default(),
+        deadlines: config.deadlines,
+        rsa_key,
+        metrics: Arc::new(Metrics::new()),
+        strangers: Strangers::default(),
+        drain: shutdown.drain.clone(),
+        cut: CancellationToken::new(),
+    })
 }
 
 /// Accepts until the drain begins.
@@ -169,10 +178,7 @@ impl Background {
         let listener = http
             .set_nonblocking(true)
             .and_then(|()| tokio::net::TcpListener::from_std(http))
-            .map_err(|error| ServeError::Setup {
-                what: "the HTTP listener",
-                problem: error.to_string(),
-            })?;
+            .map_err(|error| setup("the HTTP listener", error.to_string()))?;
         let probes = readiness::probes(
             Arc::clone(&agent.served),
             Arc::clone(&agent.metrics),

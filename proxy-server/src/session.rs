@@ -59,10 +59,10 @@ pub(crate) async fn run(
     agent.served.freshen(deadline).await;
     match agent.tls.accept(socket, deadline).await {
         Ok(tls) => {
-            let mut record = Record::new(&tls, peer);
+            let record = Record::new(&tls, peer);
             let span = record.span();
             let room = (handshake, source);
-            authenticated(&agent, tls, &mut record, room)
+            authenticated(&agent, tls, &record, room)
                 .instrument(span)
                 .await;
         }
@@ -71,7 +71,7 @@ pub(crate) async fn run(
 }
 
 /// A peer that has proved who it is: it gets a tunnel, or is told why not.
-async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &mut Record, room: R) {
+async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, room: R) {
     let _open = agent.metrics.opened();
     let mut told = Told::new(agent, &tls);
     match tunnel(agent, &mut tls, record, &mut told, room).await {
@@ -87,7 +87,7 @@ async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &mut Record, 
 async fn tunnel<R>(
     agent: &Agent,
     tls: &mut TlsPeer,
-    record: &mut Record,
+    record: &Record,
     told: &mut Told,
     room: R,
 ) -> Result<Ended, SessionError> {
