@@ -12,7 +12,7 @@ use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
 use transport::tls::{Material, ServedInstances, TrustRoots};
 
-use crate::admission::Policy;
+use crate::admission::{Policy, Standing};
 use crate::backend::Database;
 use crate::config::{InstanceConfig, Wanted};
 
@@ -32,8 +32,8 @@ pub(crate) struct Snapshot {
 /// The CA's word on who may connect.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// As it came.
-    pub(crate) settings: AgentSettings,
+    /// As admission judges by it.
+    pub(crate) policy: Policy,
     /// The CAs whose client certificates open the instance.
     pub(crate) client_roots: Arc<TrustRoots>,
 }
@@ -89,12 +89,9 @@ impl Instance {
         });
     }
 
-    /// The policy that admission judges by; `None` while there is none to judge by.
-    pub(crate) fn policy(&self) -> Option<Policy> {
-        let snapshot = self.snapshot.load();
-        let access = snapshot.access.as_ref()?;
-        let until = snapshot.material.as_ref()?.not_after();
-        Some(Policy::new(access.settings.clone(), self.engine, until))
+    /// The CA's answer, with the operator's word on the engine.
+    pub(crate) fn policy(&self, settings: AgentSettings) -> Policy {
+        Policy::new(settings, self.engine)
     }
 
     /// Whether it can be served at `now`.
@@ -106,7 +103,7 @@ impl Instance {
     fn is_named(&self, name: &InstanceName) -> bool {
         let snapshot = self.snapshot.load();
         let access = snapshot.access.as_ref();
-        access.is_some_and(|access| access.settings.connection_name == *name)
+        access.is_some_and(|access| access.policy.instance == *name)
     }
 }
 
@@ -116,6 +113,14 @@ impl Snapshot {
         self.material
             .as_ref()
             .is_some_and(|material| material.is_valid_at(now))
+    }
+
+    /// What admission judges by; `None` while there is nothing to judge by.
+    pub(crate) fn standing(&self) -> Option<Standing<'_>> {
+        Some(Standing {
+            policy: &self.access.as_ref()?.policy,
+            believed_until: self.material.as_ref()?.not_after(),
+        })
     }
 
     /// For how long the agent can go on without the CA.
@@ -188,7 +193,7 @@ impl ServedInstances for Served {
                 let snapshot = instance.snapshot.load();
                 let access = snapshot.access.as_ref();
                 access.is_some_and(|access| {
-                    let name = access.settings.connection_name.dns_name();
+                    let name = access.policy.instance.dns_name();
                     name.eq_ignore_ascii_case(sni)
                 })
             })

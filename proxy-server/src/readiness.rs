@@ -77,10 +77,10 @@ fn of_instance(served: &Served, instance: &Instance) -> OfInstance {
     OfInstance {
         instance: access.map_or_else(
             || instance.wanted.to_string(),
-            |access| access.settings.connection_name.to_string(),
+            |access| access.policy.instance.to_string(),
         ),
         ready: instance.is_ready(now),
-        revision: access.map(|access| access.settings.revision),
+        revision: access.map(|access| access.policy.revision),
         certificate_lasts_s: snapshot.lasts(now).map(|lasts| lasts.as_secs()),
         problems: problems
             .into_iter()

@@ -133,13 +133,14 @@ fn admit<'a>(
     }
     let now = (agent.served.clock)();
     let instance = agent.served.find(&tls.identity.instance);
-    let policy = instance.and_then(|instance| instance.policy());
+    let snapshot = instance.map(|instance| instance.snapshot());
+    let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
     let asking = Asking {
         identity: &tls.identity,
         not_after: tls.not_after,
         hello,
     };
-    let admitted = admission::decide(asking, policy.as_ref(), now)?;
+    let admitted = admission::decide(asking, standing, now)?;
     let instance = instance.ok_or_else(|| admission::not_served(&tls.identity.instance))?;
     Ok((instance, admitted))
 }
@@ -164,8 +165,9 @@ impl Told {
             Dialect::Framed => Words::Framed,
             Dialect::Bare => {
                 let instance = agent.served.find(&tls.identity.instance);
-                let policy = instance.and_then(|instance| instance.policy());
-                Words::Bare(policy.map_or(Engine::Mysql, |policy| policy.engine))
+                let snapshot = instance.map(|instance| instance.snapshot());
+                let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
+                Words::Bare(standing.map_or(Engine::Mysql, |standing| standing.policy.engine))
             }
         };
         Self {

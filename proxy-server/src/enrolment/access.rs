@@ -84,20 +84,25 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
             format!("the CA's client certificates: {error}"),
         )
     })?;
-    let (name, revision) = (settings.connection_name.clone(), settings.revision);
     let access = Arc::new(Access {
-        settings,
+        policy: instance.policy(settings),
         client_roots: Arc::new(roots),
     });
+    let policy = &access.policy;
     let before = instance.snapshot();
     instance.change(|snapshot| {
         snapshot.access = Some(Arc::clone(&access));
         snapshot.access_problem = None;
     });
     if before.access.is_none() || before.access_problem.is_some() {
-        info!(instance = %name, revision, grants = access.settings.grants.len(), "grants received");
+        info!(
+            instance = %policy.instance,
+            revision = policy.revision,
+            accounts = policy.accounts(),
+            "grants received"
+        );
     }
-    Ok(revision)
+    Ok(policy.revision)
 }
 
 /// Keeps what was known, unless it was withdrawn, and says so once.

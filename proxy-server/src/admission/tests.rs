@@ -1,0 +1,135 @@
+use super::*;
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+const BELIEVED_FOR: Duration = Duration::from_secs(60);
+const VALID_FOR: Duration = Duration::from_secs(100);
+
+fn identity(instance: &str, account: &str) -> Identity {
+    Identity {
+        instance: instance.parse().unwrap(),
+        account: account.parse().unwrap(),
+    }
+}
+
+fn grant(account: &str) -> Grant {
+    Grant {
+        service_account: account.parse().unwrap(),
+        db_users: vec!["app".to_owned()],
+        schemas: vec![],
+    }
+}
+
+fn settings(accounts: &[&str]) -> AgentSettings {
+    AgentSettings {
+        kind: String::new(),
+        revision: 1,
+        connection_name: "p:r:i".parse().unwrap(),
+        database_version: "POSTGRES_17".into(),
+        client_ca_cert: String::new(),
+        grants: accounts.iter().map(|account| grant(account)).collect(),
+    }
+}
+
+fn policy(accounts: &[&str]) -> Policy {
+    Policy::new(settings(accounts), None)
+}
+
+fn standing(policy: &Policy) -> Standing<'_> {
+    Standing {
+        policy,
+        believed_until: NOW + BELIEVED_FOR,
+    }
+}
+
+fn hello(instance: &str, version: u32) -> Hello {
+    Hello {
+        version,
+        capabilities: vec![],
+        session_id: "s".into(),
+        instance: instance.into(),
+        transport: proto::frame::Transport::Tcp,
+        peer: None,
+        uid: None,
+        client: String::new(),
+    }
+}
+
+/// Who asks, with what frame, of which policy, when.
+type Row<'a> = (
+    &'a Identity,
+    Option<&'a Hello>,
+    Option<&'a Policy>,
+    SystemTime,
+);
+
+#[test]
+fn nobody_is_let_in_unless_every_condition_holds() {
+    const APP: &str = "app@p.iam.x";
+    let app = identity("p:r:i", APP);
+    let other = identity("p:r:i", "other@p.iam.x");
+    let elsewhere = identity("p:r:j", APP);
+    let (granted, empty) = (policy(&[APP]), policy(&[]));
+    let (right, wrong) = (hello("p:r:i", 1), hello("p:r:j", 1));
+    let (newer, zero, junk) = (hello("p:r:i", 9), hello("p:r:i", 0), hello("p:r", 1));
+    let late = NOW + BELIEVED_FOR + Duration::from_secs(1);
+    let later = NOW + VALID_FOR + Duration::from_secs(1);
+    let rows: [(Row<'_>, Result<(), Code>); 12] = [
+        ((&app, None, None, NOW), Err(Code::NotServed)),
+        ((&app, None, Some(&empty), NOW), Err(Code::NoGrant)),
+        ((&other, None, Some(&granted), NOW), Err(Code::NoGrant)),
+        (
+            (&elsewhere, None, Some(&granted), NOW),
+            Err(Code::NotServed),
+        ),
+        ((&app, None, Some(&granted), late), Err(Code::CaUnreachable)),
+        (
+            (&app, None, Some(&granted), later),
+            Err(Code::CertificateRefused),
+        ),
+        (
+            (&app, Some(&wrong), Some(&granted), NOW),
+            Err(Code::Protocol),
+        ),
+        (
+            (&app, Some(&junk), Some(&granted), NOW),
+            Err(Code::Protocol),
+        ),
+        (
+            (&app, Some(&zero), Some(&granted), NOW),
+            Err(Code::Protocol),
+        ),
+        ((&app, None, Some(&granted), NOW), Ok(())),
+        ((&app, Some(&right), Some(&granted), NOW), Ok(())),
+        ((&app, Some(&newer), Some(&granted), NOW), Ok(())),
+    ];
+    for (row, ((identity, hello, policy, now), expected)) in rows.into_iter().enumerate() {
+        let asking = Asking {
+            identity,
+            not_after: NOW + VALID_FOR,
+            hello,
+        };
+        let decision = decide(asking, policy.map(standing), now);
+        let outcome = decision.map(|_| ()).map_err(|refusal| refusal.code);
+        assert_eq!(outcome, expected, "row {row}");
+    }
+}
+
+#[test]
+fn the_terms_of_the_grant_come_with_the_admission() {
+    let asking = Asking {
+        identity: &identity("p:r:i", "app@p.iam.x"),
+        not_after: NOW + VALID_FOR,
+        hello: None,
+    };
+    let policy = policy(&["other@p.iam.x", "app@p.iam.x"]);
+    let admitted = decide(asking, Some(standing(&policy)), NOW).unwrap();
+    assert_eq!(admitted.grant, grant("app@p.iam.x"));
+    assert_eq!(admitted.engine, Engine::Postgres);
+}
+
+#[test]
+fn the_operators_engine_wins_over_the_databases_version() {
+    let of = |engine| Policy::new(settings(&[]), engine).engine;
+    assert_eq!(of(None), Engine::Postgres);
+    assert_eq!(of(Some(Engine::Tcp)), Engine::Tcp);
+}
