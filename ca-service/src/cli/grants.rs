@@ -1,0 +1,118 @@
+//! `grant` and `ungrant`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Place, output};
+use crate::error::{Error, Result};
+use crate::registry::{Permission, Role};
+
+/// Longest name of a database user or schema, in any database that we know.
+const MAX_NAME: usize = 128;
+/// Most names in a grant.
+const MAX_NAMES: usize = 64;
+
+/// Whose grant on what.
+#[derive(Args)]
+struct Subject {
+    #[command(flatten)]
+    place: Place,
+    /// The instance: short, or project:region:instance
+    #[arg(long, env = "CSQL_CA_INSTANCE")]
+    instance: String,
+    /// The service account: short, or its full e-mail
+    #[arg(long, env = "CSQL_CA_SERVICE_ACCOUNT")]
+    service_account: String,
+    /// What it lets the account do
+    #[arg(long, value_enum, env = "CSQL_CA_ROLE")]
+    role: Role,
+}
+
+/// Lets a service account do something with an instance.
+#[derive(Args)]
+pub(super) struct Grant {
+    #[command(flatten)]
+    subject: Subject,
+    /// Only as this database user (may be repeated; default: any)
+    #[arg(long = "db-user", value_name = "USER")]
+    db_users: Vec<String>,
+    /// Only to this schema (may be repeated; default: any)
+    #[arg(long = "schema", value_name = "SCHEMA")]
+    schemas: Vec<String>,
+    /// Succeed when the same grant exists already
+    #[arg(long)]
+    if_not_exists: bool,
+}
+
+/// Takes a grant back.
+#[derive(Args)]
+pub(super) struct Ungrant {
+    #[command(flatten)]
+    subject: Subject,
+}
+
+impl Grant {
+    pub(super) async fn run(&self) -> Result<()> {
+        let subject = &self.subject;
+        if subject.role != Role::Client && !(self.db_users.is_empty() && self.schemas.is_empty()) {
+            return Err(Error::Invalid(
+                "--db-user and --schema narrow role client only".to_owned(),
+            ));
+        }
+        check_names("--db-user", &self.db_users)?;
+        check_names("--schema", &self.schemas)?;
+        let registry = subject.place.registry().await?;
+        let instance = registry.named_instance(&subject.instance).await?;
+        let account = registry.named_account(&subject.service_account).await?;
+        let permission = Permission {
+            account: account.name.clone(),
+            account_enabled: account.enabled,
+            role: subject.role,
+            db_users: self.db_users.clone(),
+            schemas: self.schemas.clone(),
+        };
+        registry
+            .grant(&instance, &account, &permission, self.if_not_exists)
+            .await?;
+        let mut shown = row(&permission);
+        shown["instance"] = instance.name.to_string().into();
+        output::one(subject.place.format, &shown)
+    }
+}
+
+impl Ungrant {
+    pub(super) async fn run(&self) -> Result<()> {
+        let subject = &self.subject;
+        let registry = subject.place.registry().await?;
+        let instance = registry.named_instance(&subject.instance).await?;
+        let account = registry.named_account(&subject.service_account).await?;
+        registry.ungrant(&instance, &account, subject.role).await?;
+        let shown = json!({
+            "instance": instance.name.to_string(),
+            "serviceAccount": account.name.as_str(),
+            "ungranted": subject.role.word(),
+        });
+        output::one(subject.place.format, &shown)
+    }
+}
+
+fn check_names(flag: &str, names: &[String]) -> Result<()> {
+    let good =
+        |name: &String| (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    if names.len() <= MAX_NAMES && names.iter().all(good) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "{flag} must be 1 to {MAX_NAME} bytes without control characters, at most {MAX_NAMES} times"
+    )))
+}
+
+/// A grant as it is shown.
+pub(super) fn row(permission: &Permission) -> Value {
+    json!({
+        "serviceAccount": permission.account.as_str(),
+        "role": permission.role.word(),
+        "dbUsers": permission.db_users,
+        "schemas": permission.schemas,
+    })
+}

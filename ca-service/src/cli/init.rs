@@ -1,0 +1,126 @@
+//! `init` and `configure`.
+
+use clap::Args;
+use proto::instance::{check_label, check_project};
+use serde_json::{Value, json};
+
+use super::{Place, output};
+use crate::audit::local_admin;
+use crate::authn::new_token_key;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::https::check_endpoint;
+use crate::issuer::{Authority, new_root};
+use crate::registry::{Profile, Registry};
+use crate::store::{self, Store, random_id};
+use crate::vault::Vault;
+
+/// Makes a data directory.
+#[derive(Args)]
+pub(super) struct Init {
+    #[command(flatten)]
+    place: Place,
+    /// Project of short names
+    #[arg(long, env = "CSQL_CA_PROJECT", default_value = "default")]
+    project: String,
+    /// Region of short names
+    #[arg(long, env = "CSQL_CA_REGION", default_value = "local")]
+    region: String,
+    /// URL under which clients and agents reach this CA
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CSQL_CA_ENDPOINT",
+        default_value = "https://127.0.0.1:8443"
+    )]
+    endpoint: String,
+    /// Succeed when the data directory holds a CA already
+    #[arg(long)]
+    if_not_exists: bool,
+}
+
+/// Changes what `init` set. Key files made before keep the endpoint that they were made with.
+#[derive(Args)]
+pub(super) struct Configure {
+    #[command(flatten)]
+    place: Place,
+    /// URL under which clients and agents reach this CA
+    #[arg(long, value_name = "URL")]
+    endpoint: String,
+}
+
+impl Init {
+    pub(super) async fn run(&self) -> Result<()> {
+        check_project(&self.project)?;
+        check_label(&self.region, "region")?;
+        let endpoint = check_endpoint(&self.endpoint)?;
+        let data = &self.place.data;
+        store::secure_directory(data, true)?;
+        if store::file(data).exists() {
+            if self.if_not_exists {
+                let registry = self.place.registry().await?;
+                return describe(&self.place, &registry).await;
+            }
+            let name = data.display().to_string();
+            return Err(Error::Exists {
+                kind: "data directory",
+                name,
+            });
+        }
+        let vault = Vault::create(data)?;
+        let store = Store::create(&store::file(data)).await?;
+        let registry = Registry::new(store.into(), Clock::system(), local_admin());
+        registry
+            .add_authority(&new_root(&vault, registry.now())?)
+            .await?;
+        registry.add_authority(&new_token_key(&vault)?).await?;
+        let profile = Profile {
+            ca_id: random_id()?,
+            project: self.project.clone(),
+            region: self.region.clone(),
+            endpoint,
+        };
+        registry.set_profile(&profile).await?;
+        describe(&self.place, &registry).await?;
+        self.say_what_is_next()
+    }
+
+    fn say_what_is_next(&self) -> Result<()> {
+        let data = self.place.data.display();
+        let hint = format!(
+            "\nBack up {data}: without its file `kek` nothing in it can be read.\n\nNext:\n\
+             \x20 cloudsql-ca instances create db1 --data {data} --address DATABASE-HOST\n\
+             \x20 cloudsql-ca service-accounts create db1-agent --data {data} --key-file agent.json\n\
+             \x20 cloudsql-ca service-accounts create app --data {data} --key-file app.json\n\
+             \x20 cloudsql-ca grant --data {data} --instance db1 --service-account db1-agent --role agent\n\
+             \x20 cloudsql-ca grant --data {data} --instance db1 --service-account app --role client\n\
+             \x20 cloudsql-ca serve --data {data}\n"
+        );
+        output::hint(self.place.format, &hint)
+    }
+}
+
+impl Configure {
+    pub(super) async fn run(&self) -> Result<()> {
+        let endpoint = check_endpoint(&self.endpoint)?;
+        let registry = self.place.registry().await?;
+        let profile = Profile {
+            endpoint,
+            ..registry.profile().await?
+        };
+        registry.set_profile(&profile).await?;
+        describe(&self.place, &registry).await
+    }
+}
+
+async fn describe(place: &Place, registry: &Registry) -> Result<()> {
+    let profile = registry.profile().await?;
+    let root = Authority::root(registry.store()).await?;
+    let shown: Value = json!({
+        "endpoint": profile.endpoint,
+        "project": profile.project,
+        "region": profile.region,
+        "rootCertificateSha256": root.fingerprint()?,
+    });
+    output::one(place.format, &shown)
+}

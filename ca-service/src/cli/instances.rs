@@ -1,0 +1,154 @@
+//! `instances create | list | describe | delete`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Place, output};
+use crate::clock::rfc3339;
+use crate::error::{Error, Result};
+use crate::issuer::{Purpose, new_authority};
+use crate::registry::{Instance, NewInstance, Registry, check_address, check_database_version};
+use crate::store::random_id;
+use crate::vault::Vault;
+
+/// Databases that tunnels lead to.
+#[derive(Subcommand)]
+pub(super) enum Instances {
+    /// Make an instance, with a client CA and a server CA of its own
+    Create(Create),
+    /// List all instances
+    List(Place),
+    /// Show an instance and who may do what with it
+    Describe(Named),
+    /// Delete an instance; nothing can be issued for it again
+    Delete(Named),
+}
+
+/// A new instance.
+#[derive(Args)]
+pub(super) struct Create {
+    /// Its name: short, or project:region:instance
+    name: String,
+    #[command(flatten)]
+    place: Place,
+    /// Where its agent is reached: an IP address or a host name (the port is always 3307)
+    #[arg(long, value_name = "HOST")]
+    address: String,
+    /// What database it is
+    #[arg(long, value_name = "VERSION", default_value = "MYSQL_8_4")]
+    database_version: String,
+    /// Succeed when it exists already as described
+    #[arg(long)]
+    if_not_exists: bool,
+}
+
+/// An instance.
+#[derive(Args)]
+pub(super) struct Named {
+    /// Its name: short, or project:region:instance
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Instances {
+    pub(super) async fn run(&self) -> Result<()> {
+        match self {
+            Self::Create(create) => create.run().await,
+            Self::List(place) => list(place).await,
+            Self::Describe(named) => {
+                let registry = named.place.registry().await?;
+                let instance = registry.named_instance(&named.name).await?;
+                output::one(named.place.format, &describe(&registry, &instance).await?)
+            }
+            Self::Delete(named) => {
+                let registry = named.place.registry().await?;
+                let instance = registry.named_instance(&named.name).await?;
+                registry.delete_instance(&instance).await?;
+                output::one(
+                    named.place.format,
+                    &json!({ "deleted": instance.name.to_string() }),
+                )
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(&self) -> Result<()> {
+        check_address(&self.address)?;
+        check_database_version(&self.database_version)?;
+        let registry = self.place.registry().await?;
+        let vault = Vault::open(&self.place.data)?;
+        let new = NewInstance {
+            name: registry.full_name(&self.name).await?,
+            address: self.address.clone(),
+            database_version: self.database_version.clone(),
+        };
+        let id = random_id()?;
+        let authority = |purpose| new_authority(&vault, &id, &new.name, purpose, registry.now());
+        let authorities = [authority(Purpose::Client)?, authority(Purpose::Server)?];
+        match registry.create_instance(&id, &new, &authorities).await {
+            Err(Error::Exists { .. }) if self.if_not_exists => {
+                self.check_same(&registry, &new).await?;
+            }
+            other => other?,
+        }
+        let instance = registry.named_instance(&self.name).await?;
+        output::one(self.place.format, &describe(&registry, &instance).await?)
+    }
+
+    async fn check_same(&self, registry: &Registry, new: &NewInstance) -> Result<()> {
+        let found = registry
+            .instance(new.name.project(), new.name.instance())
+            .await?;
+        let same = found.is_some_and(|found| {
+            found.name == new.name
+                && found.address == new.address
+                && found.database_version == new.database_version
+        });
+        if same {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "the instance {} exists, and differs from what is asked for",
+            self.name
+        )))
+    }
+}
+
+async fn list(place: &Place) -> Result<()> {
+    let instances = place.registry().await?.instances().await?;
+    let rows: Vec<Value> = instances.iter().map(row).collect();
+    let columns = [
+        "name",
+        "connectionName",
+        "databaseVersion",
+        "address",
+        "createTime",
+    ];
+    output::list(place.format, &columns, &rows)
+}
+
+fn row(instance: &Instance) -> Value {
+    json!({
+        "name": instance.name.instance(),
+        "connectionName": instance.name.to_string(),
+        "databaseVersion": instance.database_version,
+        "address": instance.address,
+        "createTime": rfc3339(instance.created_at),
+    })
+}
+
+async fn describe(registry: &Registry, instance: &Instance) -> Result<Value> {
+    let grants: Vec<Value> = registry
+        .permissions(instance)
+        .await?
+        .iter()
+        .map(super::grants::row)
+        .collect();
+    let mut shown = row(instance);
+    shown["dnsName"] = instance.name.dns_name().into();
+    shown["grants"] = grants.into();
+    Ok(shown)
+}

@@ -1,0 +1,93 @@
+//! `keys create | list | delete`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::key_file::Reserved;
+use super::{Place, output};
+use crate::clock::rfc3339;
+use crate::error::Result;
+use crate::registry::AccountKey;
+
+/// Keys of a service account: several at a time, so that one can be changed without a pause.
+#[derive(Subcommand)]
+pub(super) enum Keys {
+    /// Make another key
+    Create(Create),
+    /// List the keys of a service account
+    List(Owner),
+    /// Delete a key; assertions signed with it are refused from then on
+    Delete(Delete),
+}
+
+/// Whose keys.
+#[derive(Args)]
+pub(super) struct Owner {
+    #[command(flatten)]
+    place: Place,
+    /// The service account: short, or its full e-mail
+    #[arg(long, env = "CSQL_CA_SERVICE_ACCOUNT")]
+    service_account: String,
+}
+
+/// A new key.
+#[derive(Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    owner: Owner,
+    /// Where to write it (a new file, readable by you alone)
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+}
+
+/// A key.
+#[derive(Args)]
+pub(super) struct Delete {
+    /// Its id: the key file's private_key_id
+    kid: String,
+    #[command(flatten)]
+    owner: Owner,
+}
+
+impl Keys {
+    pub(super) async fn run(&self) -> Result<()> {
+        match self {
+            Self::Create(Create { owner, key_file }) => {
+                let registry = owner.place.registry().await?;
+                let account = registry.named_account(&owner.service_account).await?;
+                let kid = Reserved::new(key_file)?.fill(&registry, &account).await?;
+                let shown = json!({
+                    "serviceAccount": account.name.as_str(),
+                    "kid": kid,
+                    "keyFile": key_file.display().to_string(),
+                });
+                output::one(owner.place.format, &shown)
+            }
+            Self::List(owner) => {
+                let registry = owner.place.registry().await?;
+                let account = registry.named_account(&owner.service_account).await?;
+                let rows: Vec<Value> = registry.keys(&account).await?.iter().map(row).collect();
+                let columns = ["kid", "algorithm", "enabled", "createTime", "expireTime"];
+                output::list(owner.place.format, &columns, &rows)
+            }
+            Self::Delete(Delete { kid, owner }) => {
+                let registry = owner.place.registry().await?;
+                let account = registry.named_account(&owner.service_account).await?;
+                registry.delete_key(&account, kid).await?;
+                output::one(owner.place.format, &json!({ "deleted": kid }))
+            }
+        }
+    }
+}
+
+fn row(key: &AccountKey) -> Value {
+    json!({
+        "kid": key.kid,
+        "algorithm": key.algorithm.name(),
+        "enabled": key.enabled,
+        "createTime": rfc3339(key.created_at),
+        "expireTime": key.expires_at.map(rfc3339),
+    })
+}

@@ -1,0 +1,159 @@
+//! The HTTP API: finds the handler of a request, bounds its time, and answers everything in JSON.
+
+mod admit;
+mod agent;
+mod body;
+mod connect_settings;
+mod ephemeral_cert;
+mod errors;
+mod health;
+mod instance;
+mod openapi;
+mod paths;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::{Router, http::StatusCode};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub(crate) use health::readiness;
+pub(crate) use openapi::document;
+use paths::Route;
+
+use crate::authn::Authenticator;
+use crate::error::{Error, Result};
+use crate::issuer::Issuer;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::store::random_id;
+
+/// Longest request body, before and after it is inflated.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// Longest time for a request, its body included; a long poll has its own time besides.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Everything that handlers ask.
+pub(crate) struct App {
+    /// What the CA knows.
+    pub(crate) registry: Registry,
+    /// Who is asking.
+    pub(crate) authn: Authenticator,
+    /// Issues certificates.
+    pub(crate) issuer: Issuer,
+    /// Rates.
+    pub(crate) limits: Limits,
+    /// Counters.
+    pub(crate) metrics: Metrics,
+    /// Changes whenever the store's revision does.
+    pub(crate) revision: watch::Receiver<u64>,
+    /// Ends long polls when the service stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller(pub(crate) IpAddr);
+
+/// The service of one connection.
+pub(crate) fn router(app: Arc<App>, caller: Caller) -> Router {
+    Router::new()
+        .fallback(answer)
+        .layer(Extension(caller))
+        .layer(CatchPanicLayer::custom(errors::on_panic))
+        .with_state(app)
+}
+
+async fn answer(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let id = random_id().unwrap_or_default();
+    let (parts, body) = request.into_parts();
+    let found = paths::find(&parts.method, parts.uri.path());
+    let word = found.as_ref().map_or("unknown", Route::word);
+    let is_token = matches!(found, Ok(Route::Token));
+    let handled = async {
+        app.limits.check_source(caller.0)?;
+        let route = found.map_err(errors::Lost::from)?;
+        Ok::<_, errors::Failure>(handle(&app, caller, route, &parts, body).await?)
+    };
+    let mut response = match handled.await {
+        Ok(response) => response,
+        Err(failure) => {
+            let kind = failure.kind();
+            app.metrics.refused(word, kind);
+            failure.log(&id, word, caller);
+            if is_token {
+                failure.into_oauth()
+            } else {
+                failure.into_google()
+            }
+        }
+    };
+    app.metrics.answered(word, response.status());
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+async fn handle(
+    app: &App,
+    caller: Caller,
+    route: Route,
+    parts: &Parts,
+    body: Body,
+) -> Result<Response> {
+    // A long poll bounds its own wait; the time for everything else in it is the ordinary one.
+    if let Route::AgentSettings(names) = &route {
+        return agent::settings(app, parts, names).await;
+    }
+    let handler = async {
+        match &route {
+            Route::Token => token::exchange(app, parts, body).await,
+            Route::ConnectSettings(names) => connect_settings::get(app, parts, names).await,
+            Route::EphemeralCert(names) => ephemeral_cert::generate(app, parts, body, names).await,
+            Route::Instance(names) => instance::get(app, parts, names).await,
+            Route::ServerCert(names) => agent::certificate(app, parts, body, names).await,
+            Route::OpenApi => json(&document()),
+            Route::Livez | Route::Readyz | Route::Metrics => {
+                health::answer(app, caller, &route).await
+            }
+            Route::AgentSettings(_) => Err(Error::TimedOut),
+        }
+    };
+    let ended = tokio::time::timeout(REQUEST_TIMEOUT, handler).await;
+    ended.unwrap_or(Err(Error::TimedOut))
+}
+
+/// 200 with that body.
+fn json(body: &impl Serialize) -> Result<Response> {
+    let body =
+        serde_json::to_vec(body).map_err(|_| Error::Crypto("an answer cannot be written"))?;
+    Ok(with_body(StatusCode::OK, "application/json", body))
+}
+
+fn with_body(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

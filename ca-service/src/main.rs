@@ -1,0 +1,7 @@
+//! `cloudsql-ca`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ca_service::main()
+}

@@ -1,0 +1,151 @@
+//! Puts the service together from what the data directory holds, and looks after it while it runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::authn::{self, AccessTokens, Authenticator};
+use crate::clock::{Clock, Seconds};
+use crate::error::Result;
+use crate::http::App;
+use crate::https::Https;
+use crate::issuer::{Issuer, Lifetimes, Purpose};
+use crate::limits::{Limits, Rates};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// How often the store is asked whether an administrator has changed something.
+const POLL: Duration = Duration::from_millis(200);
+/// How often what has expired is thrown away.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// What an operator decides about the service itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy {
+    /// How long certificates live.
+    pub(crate) lifetimes: Lifetimes,
+    /// How far clocks may differ.
+    pub(crate) leeway: Seconds,
+    /// How many requests are served.
+    pub(crate) rates: Rates,
+}
+
+/// The service, ready to answer requests.
+pub(crate) struct Service {
+    /// What handlers ask.
+    pub(crate) app: Arc<App>,
+    /// What the HTTPS listener shows.
+    pub(crate) https: Arc<Https>,
+    revision: watch::Sender<u64>,
+}
+
+impl Service {
+    /// Opens the store and the keys; fails before anything listens if they cannot be used.
+    pub(crate) async fn open(
+        data: &Path,
+        store: &Path,
+        clock: Clock,
+        policy: &Policy,
+        stopping: CancellationToken,
+    ) -> Result<Self> {
+        let vault = Arc::new(Vault::open(data)?);
+        let store = Arc::new(Store::open(store).await?);
+        let registry = Registry::new(Arc::clone(&store), clock.clone(), "cloudsql-ca".to_owned());
+        let profile = registry.profile().await?;
+        let tokens = AccessTokens::open_key(&store, &vault, &profile).await?;
+        let https = Https::start(registry.clone(), Arc::clone(&vault), clock.clone()).await?;
+        let issuer = Issuer::new(
+            Arc::clone(&store),
+            Arc::clone(&vault),
+            clock,
+            policy.lifetimes,
+        );
+        let (revision, changes) = watch::channel(store.revision().await?);
+        let app = App {
+            authn: Authenticator::new(registry.clone(), tokens, policy.leeway),
+            registry,
+            issuer,
+            limits: Limits::new(&policy.rates),
+            metrics: Metrics::new(),
+            revision: changes,
+            stopping,
+        };
+        report(&app).await?;
+        Ok(Self {
+            app: Arc::new(app),
+            https: Arc::new(https),
+            revision,
+        })
+    }
+
+    /// Looks after the service until it stops.
+    pub(crate) async fn look_after(&self) {
+        let mut poll = tokio::time::interval(POLL);
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut failing = false;
+        loop {
+            let done = tokio::select! {
+                () = self.app.stopping.cancelled() => return,
+                _ = poll.tick() => self.poll().await,
+                _ = housekeeping.tick() => self.housekeep().await,
+            };
+            match done {
+                // Told once, however long it lasts.
+                Err(error) if !failing => {
+                    failing = true;
+                    error!(
+                        error = error.chain(),
+                        "the store cannot be read; requests will fail"
+                    );
+                }
+                Err(_) => {}
+                Ok(()) => failing = false,
+            }
+        }
+    }
+
+    async fn poll(&self) -> Result<()> {
+        let revision = self.app.registry.store().revision().await?;
+        let changed = |known: &mut u64| std::mem::replace(known, revision) != revision;
+        if self.revision.send_if_modified(changed) {
+            self.https.refresh().await?;
+        }
+        Ok(())
+    }
+
+    async fn housekeep(&self) -> Result<()> {
+        self.app.limits.purge();
+        self.app
+            .metrics
+            .remembered(authn::purge(&self.app.registry).await?);
+        self.https.refresh().await
+    }
+}
+
+/// Says what an operator should know about: CAs that cannot be used, and certificates whose making was cut short.
+async fn report(app: &App) -> Result<()> {
+    for instance in app.registry.instances().await? {
+        for purpose in [Purpose::Client, Purpose::Server] {
+            if let Err(problem) = app.issuer.authority(&instance, purpose).await {
+                error!(error = problem.chain(), "an instance cannot be served");
+            }
+        }
+    }
+    let cut_short: Vec<(String, String)> =
+        sqlx::query_as("SELECT serial, instance FROM certificates WHERE state = 'started'")
+            .fetch_all(app.registry.store().read())
+            .await?;
+    for (serial, instance) in cut_short {
+        warn!(
+            serial,
+            instance, "the making of a certificate was cut short; it was not handed out"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The store: SQLite in the data directory. Queries live with what they are about, in `registry/` and beside.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
+
+use crate::error::{Error, Result};
+
+/// The store's file within the data directory.
+const FILE: &str = "store.db";
+/// How long one process waits for another's transaction.
+const BUSY: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+/// A transaction that writes.
+pub(crate) type Write = Transaction<'static, Sqlite>;
+
+/// The store. Writers take turns within a process (one connection) and between processes (SQLite's lock).
+pub(crate) struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+/// Makes the data directory for this user alone, and refuses one that others may enter.
+pub(crate) fn secure_directory(data: &Path, create: bool) -> Result<()> {
+    if create {
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data);
+        made.map_err(Error::file("create", data))?;
+    }
+    let about = fs::metadata(data).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            let hint = format!(
+                "there is no data directory; run: cloudsql-ca init --data {}",
+                data.display()
+            );
+            return Error::Settings(vec![hint]);
+        }
+        Error::file("read", data)(source)
+    })?;
+    if about.mode() & 0o077 != 0 {
+        return Err(Error::Exposed {
+            path: data.to_owned(),
+            problem: format!("open to others (mode {:o})", about.mode() & 0o7777),
+            remedy: format!("run: chmod 700 {}", data.display()),
+        });
+    }
+    Ok(())
+}
+
+/// Where the store's file is.
+pub(crate) fn file(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
+
+impl Store {
+    /// Makes the store's file and its tables.
+    pub(crate) async fn create(path: &Path) -> Result<Self> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(Error::file("create", path))?;
+        Self::open(path).await
+    }
+
+    /// Opens the store and brings its tables up to date.
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            let hint = format!(
+                "there is no store at {}; run: cloudsql-ca init",
+                path.display()
+            );
+            return Err(Error::Settings(vec![hint]));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(BUSY)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrations().run(&writer).await?;
+        let reader = pool(READERS)
+            .connect_with(options.pragma("query_only", "on"))
+            .await?;
+        Ok(Self { writer, reader })
+    }
+
+    /// For reading.
+    pub(crate) fn read(&self) -> &SqlitePool {
+        &self.reader
+    }
+
+    /// For writing. Takes the write lock at once, so that what is read in it stays true until it is committed.
+    pub(crate) async fn write(&self) -> Result<Write> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Commits an administrative change, which raises the revision.
+    pub(crate) async fn commit_change(&self, mut change: Write) -> Result<()> {
+        sqlx::query("UPDATE revision SET value = value + 1 WHERE id = 1")
+            .execute(&mut *change)
+            .await?;
+        Ok(change.commit().await?)
+    }
+
+    /// The revision: how many administrative changes there have been.
+    pub(crate) async fn revision(&self) -> Result<u64> {
+        let value: i64 = sqlx::query_scalar("SELECT value FROM revision WHERE id = 1")
+            .fetch_one(self.read())
+            .await?;
+        Ok(u64::try_from(value).unwrap_or(0))
+    }
+
+    /// Closes the files in order.
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn migrations() -> Migrator {
+    let first = Migration::new(
+        1,
+        "first".into(),
+        MigrationType::Simple,
+        include_str!("../migrations/sqlite/0001_first.sql").into_sql_str(),
+        false,
+    );
+    Migrator::with_migrations(vec![first])
+}
+
+/// Whether a write failed because the row exists.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// A random name for a row: 128 bits, hexadecimal.
+pub(crate) fn random_id() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Crypto("no random numbers"))?;
+    Ok(hex(&bytes))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string does not fail.
+            let written = write!(text, "{byte:02x}");
+            debug_assert!(written.is_ok());
+            text
+        })
+}
+
+/// SHA-256, hexadecimal: how the store recognises a public key.
+pub(crate) fn thumbprint(spki: &[u8]) -> String {
+    hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, spki).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_stores_files_are_for_their_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        secure_directory(&data, true).unwrap();
+        let store = Store::create(&file(&data)).await.unwrap();
+        assert_eq!(store.revision().await.unwrap(), 1);
+        assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
+        let mut seen = 0;
+        for entry in fs::read_dir(&data).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600, "{entry:?}");
+            seen += 1;
+        }
+        assert!(seen >= 2, "the store and its write-ahead log");
+    }
+
+    #[tokio::test]
+    async fn a_directory_open_to_others_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let error = secure_directory(dir.path(), false).unwrap_err();
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_program_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(dir.path());
+        let store = Store::create(&path).await.unwrap();
+        let mut write = store.write().await.unwrap();
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'from the future', 1, x'00', 0)",
+        )
+        .execute(&mut *write)
+        .await
+        .unwrap();
+        write.commit().await.unwrap();
+        store.close().await;
+        let error = Store::open(&path).await.err().unwrap();
+        assert!(error.to_string().contains("newer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn full_synchronous_and_write_ahead_logging_are_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&file(dir.path())).await.unwrap();
+        let mut write = store.write().await.unwrap();
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut *write)
+            .await
+            .unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *write)
+            .await
+            .unwrap();
+        assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+    }
+}
