@@ -1,1 +1,15 @@
-//! cloudsql-proxy: the client beside the application.
+//! `cloudsql-proxy`: the client beside the application.
+//!
+//! The walk of a connection: [`mount`] binds, [`serve`] accepts, [`session`] tells the story, [`connector`] opens the
+//! tunnel with what [`refresh`] keeps fresh, and `transport` carries the bytes.
+
+pub mod config;
+pub mod connector;
+pub mod error;
+pub mod health;
+pub mod metrics;
+pub mod mount;
+pub mod refresh;
+pub mod serve;
+pub mod session;
+pub mod settings;

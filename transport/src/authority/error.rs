@@ -23,6 +23,9 @@ pub enum Failure {
     /// The endpoint, the root or the credentials are not usable.
     #[error("{0}")]
     Settings(String),
+    /// Nobody vouches for us: the metadata server does not answer.
+    #[error("there are no credentials: {0}")]
+    NoCredentials(String),
     /// The host name has no address.
     #[error("the host name cannot be resolved")]
     NameNotResolved,
@@ -74,6 +77,7 @@ impl AuthorityError {
     pub const fn kind(&self) -> &'static str {
         match &self.failure {
             Failure::Settings(_) => "settings",
+            Failure::NoCredentials(_) => "no-credentials",
             Failure::NameNotResolved => "name-not-resolved",
             Failure::Refused => "refused",
             Failure::Timeout => "timeout",
@@ -93,9 +97,10 @@ impl AuthorityError {
     /// Whose fault it is.
     pub const fn blame(&self) -> Blame {
         match &self.failure {
-            Failure::Settings(_) | Failure::Unauthenticated(_) | Failure::CertificateTime => {
-                Blame::Ours
-            }
+            Failure::Settings(_)
+            | Failure::NoCredentials(_)
+            | Failure::Unauthenticated(_)
+            | Failure::CertificateTime => Blame::Ours,
             _ => Blame::Authority,
         }
     }
@@ -125,70 +130,89 @@ impl AuthorityError {
     }
 
     fn plain_refusal(&self) -> Refusal {
+        let (code, reason) = self.told();
+        Refusal::new(code, reason, self.hint())
+    }
+
+    /// What happened, for people.
+    fn told(&self) -> (Code, String) {
         let endpoint = &self.endpoint;
         match &self.failure {
-            Failure::Settings(problem) => Refusal::new(
-                Code::Settings,
-                problem,
-                "correct the settings and start the program again",
+            Failure::Settings(problem) => (Code::Settings, problem.clone()),
+            Failure::NoCredentials(problem) => (
+                Code::Unauthenticated,
+                format!("there are no credentials: {problem}"),
             ),
-            Failure::UntrustedRoot => Refusal::new(
+            Failure::UntrustedRoot => (
                 Code::CaUnreachable,
-                format!(
-                    "what answers at {endpoint} shows a certificate that is not from the CA's root"
-                ),
-                "use a current key file, or give the root with --ca-certificate",
+                format!("the certificate at {endpoint} is not from the CA's root"),
             ),
-            Failure::WrongHost => Refusal::new(
+            Failure::WrongHost => (
                 Code::CaUnreachable,
-                format!("what answers at {endpoint} shows a certificate for another host"),
-                "use the host name that the CA was set up with",
+                format!("the certificate at {endpoint} is for another host"),
             ),
-            Failure::CertificateTime => Refusal::new(
+            Failure::CertificateTime => (
                 Code::ClockSkew,
-                format!(
-                    "the certificate of the CA at {endpoint} is not valid at this machine's time"
-                ),
-                "check this machine's clock, then the CA's certificate",
+                format!("the certificate at {endpoint} is not valid at this machine's time"),
             ),
             failure @ (Failure::NameNotResolved
             | Failure::Refused
             | Failure::Timeout
-            | Failure::Broken(_)) => Refusal::new(
+            | Failure::Broken(_)) => (
                 Code::CaUnreachable,
                 format!("CA unreachable, retrying: {endpoint}: {failure}"),
-                "check that the CA runs and that this machine reaches it",
             ),
-            Failure::Unauthenticated(message) => Refusal::new(
+            Failure::Unauthenticated(message) => (
                 Code::Unauthenticated,
                 format!("the CA refuses our credentials: {message}"),
-                "check the key file, or make a new one with `cloudsql-ca keys create`",
             ),
-            Failure::Forbidden(message) => Refusal::new(
+            Failure::Forbidden(message) => (
                 Code::NoGrant,
                 format!("the CA does not allow it: {message}"),
-                "ask for a grant: cloudsql-ca grant --role client --instance I --service-account S",
             ),
-            Failure::NotFound(message) => Refusal::new(
-                Code::NoGrant,
-                format!("the CA does not know it: {message}"),
-                "check the instance's name",
-            ),
-            Failure::Throttled(message) => Refusal::new(
+            Failure::NotFound(message) => {
+                (Code::NoGrant, format!("the CA does not know it: {message}"))
+            }
+            Failure::Throttled(message) => (
                 Code::CaUnavailable,
                 format!("the CA limits our requests: {message}"),
-                "wait a moment; the program tries again by itself",
             ),
-            Failure::Unavailable { status, message } => Refusal::new(
+            Failure::Unavailable { status, message } => (
                 Code::CaUnavailable,
                 format!("the CA at {endpoint} cannot serve us now ({status}): {message}"),
-                "see the CA's log; the program tries again by itself",
             ),
-            Failure::Malformed(problem) => Refusal::new(
+            Failure::Malformed(problem) => (
                 Code::CaUnavailable,
                 format!("what answers at {endpoint} is not the CA's API: {problem}"),
-                "check the endpoint",
             ),
+        }
+    }
+
+    /// What to do about it.
+    const fn hint(&self) -> &'static str {
+        match &self.failure {
+            Failure::Settings(_) => "correct the settings and start the program again",
+            Failure::NoCredentials(_) => {
+                "give a key file with --credentials-file or GOOGLE_APPLICATION_CREDENTIALS"
+            }
+            Failure::UntrustedRoot => {
+                "use a current key file, or give the root with --ca-certificate"
+            }
+            Failure::WrongHost => "use the host name that the CA was set up with",
+            Failure::CertificateTime => "check this machine's clock, then the CA's certificate",
+            Failure::NameNotResolved | Failure::Refused | Failure::Timeout | Failure::Broken(_) => {
+                "check that the CA runs and that this machine reaches it"
+            }
+            Failure::Unauthenticated(_) => {
+                "check the key file, or make a new one with `cloudsql-ca keys create`"
+            }
+            Failure::Forbidden(_) => {
+                "ask for a grant: cloudsql-ca grant --role client --instance I --service-account S"
+            }
+            Failure::NotFound(_) => "check the instance's name",
+            Failure::Throttled(_) => "wait a moment; the program tries again by itself",
+            Failure::Unavailable { .. } => "see the CA's log; the program tries again by itself",
+            Failure::Malformed(_) => "check the endpoint",
         }
     }
 }

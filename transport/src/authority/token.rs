@@ -219,8 +219,13 @@ impl Tokens {
         let answer = self
             .http
             .send_direct(&url, |client| client.get(&url).header(FLAVOR.0, FLAVOR.1))
-            .await?;
-        self.token(&url, &answer)
+            .await;
+        answer
+            .and_then(|answer| self.token(&url, &answer))
+            .map_err(|error| {
+                let problem = format!("the metadata server at {host}: {}", error.failure);
+                self.http.error(&url, Failure::NoCredentials(problem))
+            })
     }
 
     async fn post<'a>(

@@ -1,0 +1,81 @@
+//! From an instance to an open tunnel: fresh information, a socket, TLS, and the agent's consent.
+
+mod dial;
+mod opening;
+
+use std::sync::Arc;
+
+use proto::frame::Hello;
+use proto::machine::Inputs;
+use tokio::time::Instant;
+use transport::socket::TcpOptions;
+use transport::tls::TlsStream;
+
+use crate::error::SessionError;
+use crate::refresh::{ConnectionInfo, Refresher};
+
+/// Opens tunnels to one instance.
+pub struct Connector {
+    /// Keeps what it needs fresh.
+    pub refresher: Arc<Refresher>,
+    /// The port of the agents.
+    pub tunnel_port: u16,
+}
+
+/// An open tunnel, the database behind it.
+pub struct Tunnel {
+    /// The stream.
+    pub stream: TlsStream,
+    /// What the database has said already.
+    pub rest: Inputs,
+    /// What the tunnel was opened with.
+    pub info: Arc<ConnectionInfo>,
+}
+
+impl Connector {
+    /// Opens a tunnel. When the agent refuses what we show, or shows what we refuse, tries once more with news from the CA.
+    ///
+    /// # Errors
+    /// [`SessionError`] says what the application is to be told.
+    pub async fn connect(&self, hello: Hello, deadline: Instant) -> Result<Tunnel, SessionError> {
+        let info = self.refresher.info(deadline).await?;
+        match self.attempt(&info, &hello, deadline).await {
+            Err(error) if error.is_mended_by_refresh() => {
+                match self.refresher.newer_than(&info, deadline).await {
+                    Some(Ok(newer)) => self.attempt(&newer, &hello, deadline).await,
+                    // What the CA says explains the refusal better, but only if it says something.
+                    Some(Err(_)) | None => Err(error),
+                }
+            }
+            done => done,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        info: &Arc<ConnectionInfo>,
+        hello: &Hello,
+        deadline: Instant,
+    ) -> Result<Tunnel, SessionError> {
+        let options = TcpOptions::default();
+        let dialled = dial::any(&info.addresses, self.tunnel_port, &options, deadline).await;
+        let socket = match dialled {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.refresher.suspect();
+                return Err(error.into());
+            }
+        };
+        let (mut stream, dialect) = info.tls.connect(socket, deadline).await?;
+        let hello = Hello {
+            instance: info.name.to_string(),
+            ..hello.clone()
+        };
+        let rest = opening::run(&mut stream, dialect, info.engine, &hello, deadline).await?;
+        Ok(Tunnel {
+            stream,
+            rest,
+            info: Arc::clone(info),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! What probes are told: started, able to serve now, alive.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use daemon::health::{Probe, Probes, Verdict};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::config::Refresh;
+use crate::metrics::Metrics;
+use crate::session::Served;
+
+/// How the program is.
+pub struct Status {
+    served: Vec<Arc<Served>>,
+    permits: Arc<Semaphore>,
+    refresh: Refresh,
+    mounts: Mutex<Vec<(String, String)>>,
+    is_certified: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+/// What `/readiness` tells of one instance.
+#[derive(Serialize)]
+struct InstanceStatus {
+    instance: String,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_seconds_left: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Body {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    instances: Vec<InstanceStatus>,
+}
+
+impl Status {
+    /// Nothing is mounted yet.
+    pub fn new(served: &[Arc<Served>], permits: Arc<Semaphore>, refresh: Refresh) -> Self {
+        Self {
+            served: served.to_vec(),
+            permits,
+            refresh,
+            mounts: Mutex::default(),
+            is_certified: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// An instance is listened for.
+    pub fn mounted(&self, instance: String, local: String) {
+        self.lock_mounts().push((instance, local));
+    }
+
+    /// Where each instance is listened for.
+    pub fn mounts(&self) -> Vec<(String, String)> {
+        self.lock_mounts().clone()
+    }
+
+    /// New connections will not be accepted any more.
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    fn lock_mounts(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every instance is listened for, and one certificate was issued.
+    fn startup(&self) -> Verdict {
+        let instances = self.instances();
+        if instances
+            .iter()
+            .any(|one| one.certificate_seconds_left.is_some())
+        {
+            self.is_certified.store(true, Ordering::Release);
+        }
+        let is_certified =
+            self.refresh == Refresh::Lazy || self.is_certified.load(Ordering::Acquire);
+        let reason = if self.lock_mounts().len() < self.served.len() {
+            Some("not all instances are listened for")
+        } else if !is_certified {
+            Some("no certificate was issued yet")
+        } else {
+            None
+        };
+        verdict(reason, instances)
+    }
+
+    /// At least one instance can be served now.
+    fn readiness(&self) -> Verdict {
+        let instances = self.instances();
+        let reason = if self.is_stopping.load(Ordering::Acquire) {
+            Some("stopping")
+        } else if self.permits.available_permits() == 0 {
+            Some("the limit of connections is reached")
+        } else if !instances.iter().any(|one| one.ready) {
+            Some("no instance can be served")
+        } else {
+            None
+        };
+        verdict(reason, instances)
+    }
+
+    fn instances(&self) -> Vec<InstanceStatus> {
+        self.served
+            .iter()
+            .map(|served| self.instance(served))
+            .collect()
+    }
+
+    fn instance(&self, served: &Served) -> InstanceStatus {
+        let refresher = &served.connector.refresher;
+        let is_valid = refresher.valid().is_some();
+        let failure = refresher.failure();
+        // Without a certificate, but with nothing known against getting one: a connection gets it.
+        let is_hopeful = failure.is_none()
+            && (self.refresh == Refresh::Lazy || refresher.last_known().is_some());
+        let reason = match failure {
+            Some(failure) => Some(failure.refusal().to_string()),
+            None if is_valid || is_hopeful => None,
+            None => Some("no certificate yet".to_owned()),
+        };
+        InstanceStatus {
+            instance: served.label(),
+            ready: is_valid || is_hopeful,
+            reason,
+            certificate_seconds_left: refresher.remaining().map(|left| left.as_secs()),
+        }
+    }
+}
+
+fn verdict(reason: Option<&'static str>, instances: Vec<InstanceStatus>) -> Verdict {
+    let body = Body { reason, instances };
+    Verdict {
+        healthy: reason.is_none(),
+        body: serde_json::to_string(&body).unwrap_or_default(),
+    }
+}
+
+/// The probes of the health server.
+pub fn probes(status: &Arc<Status>, metrics: Option<Arc<Metrics>>) -> Probes {
+    let (startup, readiness) = (Arc::clone(status), Arc::clone(status));
+    let liveness: Probe = Arc::new(|| Verdict {
+        healthy: true,
+        body: "{}".to_owned(),
+    });
+    Probes {
+        startup: Arc::new(move || startup.startup()),
+        readiness: Arc::new(move || readiness.readiness()),
+        liveness,
+        metrics: metrics.map(|metrics| -> Arc<dyn Fn() -> String + Send + Sync> {
+            Arc::new(move || metrics.text())
+        }),
+    }
+}

@@ -1,0 +1,277 @@
+//! Keeping what a connection needs fresh: settings and certificate of one instance.
+//!
+//! Everything is decided when a connection asks: a certificate is judged by the CA's clock when it is used, and one
+//! attempt at a time serves all who wait. The background only makes that fast; all works without it.
+
+mod attempt;
+mod background;
+mod info;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+use transport::authority::Failure;
+
+use crate::error::{RefreshError, SessionError};
+pub use attempt::Source;
+pub use background::keep_fresh;
+pub use info::ConnectionInfo;
+
+/// While the CA fails, connections make it one attempt in this time; the others are told the last error at once.
+const PACE: Duration = Duration::from_secs(1);
+/// The same when the CA asks for fewer requests.
+const THROTTLED_PACE: Duration = Duration::from_secs(5);
+/// Settings and certificate that are younger are not fetched again because an agent refuses them.
+const MIN_AGE: Duration = Duration::from_secs(10);
+
+/// The outcome of an attempt, for all who wait for it.
+type Outcome = Result<Arc<ConnectionInfo>, RefreshError>;
+/// `None` until the attempt has ended.
+type Flight = watch::Receiver<Option<Outcome>>;
+
+/// What is known of one instance, and how to know more.
+pub struct Refresher {
+    source: Source,
+    tracker: TaskTracker,
+    current: ArcSwapOption<ConnectionInfo>,
+    state: Mutex<State>,
+    /// Tells the background that an attempt has ended.
+    attempts: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    flight: Option<Flight>,
+    failures: Failures,
+    /// When the current information came.
+    fetched: Option<Instant>,
+    last: u64,
+}
+
+/// Failures since the last success.
+#[derive(Clone, Default)]
+struct Failures {
+    count: u32,
+    last: Option<(Instant, RefreshError)>,
+}
+
+impl Refresher {
+    /// Knows nothing yet and asks nobody.
+    pub fn new(source: Source, tracker: TaskTracker) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            tracker,
+            current: ArcSwapOption::empty(),
+            state: Mutex::default(),
+            attempts: watch::Sender::new(0),
+        })
+    }
+
+    /// What a connection needs: at once while the certificate is valid, else from one attempt that all share.
+    ///
+    /// # Errors
+    /// The attempt's error, or that of the last one if it is too early for another.
+    pub async fn info(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Result<Arc<ConnectionInfo>, SessionError> {
+        if let Some(info) = self.valid() {
+            if info.is_due(self.source.now()) && self.renew(info.number) {
+                debug!(instance = %info.name, "certificate renewal begun by a connection");
+            }
+            return Ok(info);
+        }
+        let flight = {
+            let state = self.state();
+            // An attempt may have ended since we looked: its outcome is ours too.
+            if let Some(info) = self.valid() {
+                return Ok(info);
+            }
+            self.begin(state)?
+        };
+        wait(flight, deadline).await
+    }
+
+    /// Newer information than this, which an agent has refused; `None` when there can be none: the refusal stands.
+    ///
+    /// # Errors
+    /// As [`Self::info`].
+    pub async fn newer_than(
+        self: &Arc<Self>,
+        refused: &ConnectionInfo,
+        deadline: Instant,
+    ) -> Option<Result<Arc<ConnectionInfo>, SessionError>> {
+        let flight = {
+            let state = self.state();
+            if let Some(info) = self.valid()
+                && info.number != refused.number
+            {
+                return Some(Ok(info));
+            }
+            if state.is_young() {
+                return None;
+            }
+            self.begin(state)
+        };
+        match flight {
+            Ok(flight) => Some(wait(flight, deadline).await),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// The agent does not answer where the settings say: asks for newer ones in the background.
+    pub fn suspect(self: &Arc<Self>) {
+        let state = self.state();
+        if !state.is_young() && self.begin(state).is_ok() {
+            debug!(instance = %self.source.wanted(), "settings are asked for again");
+        }
+    }
+
+    /// Begins an attempt unless newer information than this has come. `false` when it is too early for one.
+    fn renew(self: &Arc<Self>, number: u64) -> bool {
+        let state = self.state();
+        let current = self.current.load().as_ref().map(|info| info.number);
+        current.unwrap_or_default() == number && self.begin(state).is_ok()
+    }
+
+    /// The information whose certificate is valid now.
+    pub fn valid(&self) -> Option<Arc<ConnectionInfo>> {
+        let now = self.source.now();
+        self.current
+            .load_full()
+            .filter(|info| info.is_valid_at(now))
+    }
+
+    /// The last information, valid or not: names and engine stay true.
+    pub fn last_known(&self) -> Option<Arc<ConnectionInfo>> {
+        self.current.load_full()
+    }
+
+    /// Waits until there is any information.
+    pub async fn known(&self) {
+        let mut attempts = self.attempts.subscribe();
+        while self.current.load().is_none() {
+            if attempts.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub fn failure(&self) -> Option<RefreshError> {
+        self.state()
+            .failures
+            .last
+            .as_ref()
+            .map(|(_, error)| error.clone())
+    }
+
+    /// Joins the attempt under way or begins one; while the CA fails, not more often than its pace.
+    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Result<Flight, RefreshError> {
+        if let Some(flight) = &state.flight {
+            return Ok(flight.clone());
+        }
+        if let Some((at, error)) = &state.failures.last
+            && at.elapsed() < pace(error)
+        {
+            return Err(error.clone());
+        }
+        let (told, flight) = watch::channel(None);
+        state.flight = Some(flight.clone());
+        state.last = state.last.wrapping_add(1);
+        let number = state.last;
+        drop(state);
+        let refresher = Arc::clone(self);
+        // A task of its own: a connection that gives up does not end the attempt that others wait for.
+        self.tracker.spawn(async move {
+            let outcome = refresher.source.fetch(number).await;
+            refresher.end(&outcome);
+            told.send_replace(Some(outcome));
+        });
+        Ok(flight)
+    }
+
+    /// An attempt has ended. A failure keeps what we had.
+    fn end(&self, outcome: &Outcome) {
+        let mut state = self.state();
+        state.flight = None;
+        match outcome {
+            Ok(info) => {
+                if state.failures.count > 0 {
+                    info!(instance = %info.name, "the CA gives certificates again");
+                } else {
+                    debug!(instance = %info.name, serial = info.serial, "certificate received");
+                }
+                self.current.store(Some(Arc::clone(info)));
+                state.failures = Failures::default();
+                state.fetched = Some(Instant::now());
+            }
+            Err(error) => {
+                // Once when it begins, and again when it becomes another failure.
+                let known = state.failures.last.as_ref().map(|(_, last)| last.kind());
+                if known != Some(error.kind()) {
+                    let refusal = error.refusal();
+                    warn!(
+                        instance = %self.source.wanted(),
+                        code = %refusal.code,
+                        reason = refusal.reason,
+                        hint = refusal.hint,
+                        valid_for = ?self.remaining(),
+                        "no new certificate"
+                    );
+                }
+                state.failures.count = state.failures.count.saturating_add(1);
+                state.failures.last = Some((Instant::now(), error.clone()));
+            }
+        }
+        drop(state);
+        self.attempts
+            .send_modify(|count| *count = count.wrapping_add(1));
+        let succeeded = outcome.is_ok();
+        self.source.count(succeeded);
+    }
+
+    /// How long the certificate that we have is still valid.
+    pub fn remaining(&self) -> Option<Duration> {
+        let info = self.current.load_full()?;
+        info.not_after.duration_since(self.source.now()).ok()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock, and a half-written state cannot be.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether what we have is too young for another to be better.
+    fn is_young(&self) -> bool {
+        self.fetched.is_some_and(|at| at.elapsed() < MIN_AGE)
+    }
+}
+
+fn pace(error: &RefreshError) -> Duration {
+    match error {
+        RefreshError::Authority(error) if matches!(error.failure, Failure::Throttled(_)) => {
+            THROTTLED_PACE
+        }
+        _ => PACE,
+    }
+}
+
+async fn wait(mut flight: Flight, deadline: Instant) -> Result<Arc<ConnectionInfo>, SessionError> {
+    let ended = tokio::time::timeout_at(deadline, flight.wait_for(Option::is_some)).await;
+    match ended {
+        Ok(Ok(outcome)) => match outcome.as_ref() {
+            Some(outcome) => Ok(outcome.clone()?),
+            None => Err(SessionError::RefreshDeadline),
+        },
+        // The program is stopping, or too late.
+        Ok(Err(_)) | Err(_) => Err(SessionError::RefreshDeadline),
+    }
+}

@@ -1,0 +1,83 @@
+//! One attempt: settings and certificate, asked for side by side.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use transport::authority::{Authority, AuthorityError, Failure};
+use transport::tls::PrivateKey;
+
+use super::Outcome;
+use super::info::Parts;
+use crate::config::{Route, Wanted};
+use crate::metrics::InstanceMetrics;
+
+/// Longest attempt, token included.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where an instance's settings and certificates come from.
+pub struct Source {
+    /// The CA.
+    pub authority: Arc<Authority>,
+    /// The process's key, which is certified again and again.
+    pub key: PrivateKey,
+    /// The instance.
+    pub wanted: Wanted,
+    /// By which address its agent is reached.
+    pub route: Route,
+    /// Counts attempts.
+    pub metrics: InstanceMetrics,
+}
+
+impl Source {
+    /// The time by which certificates are judged.
+    pub(super) fn now(&self) -> SystemTime {
+        self.authority.now()
+    }
+
+    pub(super) const fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    pub(super) fn count(&self, succeeded: bool) {
+        if succeeded {
+            self.metrics.refresh_success.inc();
+        } else {
+            self.metrics.refresh_failure.inc();
+        }
+    }
+
+    pub(super) async fn fetch(&self, number: u64) -> Outcome {
+        let (project, instance) = (self.wanted.project(), self.wanted.instance());
+        // Before the two calls begin, so that they share one token.
+        self.authority.bind(&self.key);
+        let both = async {
+            tokio::try_join!(
+                self.authority.connect_settings(project, instance),
+                self.authority
+                    .generate_ephemeral_cert(project, instance, &self.key),
+            )
+        };
+        let (settings, certificate) = match tokio::time::timeout(TIMEOUT, both).await {
+            Ok(answers) => answers?,
+            Err(_) => return Err(self.too_late().into()),
+        };
+        let parts = Parts {
+            wanted: &self.wanted,
+            route: self.route,
+            settings,
+            certificate,
+            key: &self.key,
+            clock: self.authority.clock(),
+            number,
+        };
+        parts.join()
+    }
+
+    fn too_late(&self) -> AuthorityError {
+        AuthorityError {
+            endpoint: self.authority.endpoint().to_owned(),
+            failure: Failure::Timeout,
+            skew: self.authority.skew(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The life of a session: from an application's connection to the last byte.
+
+mod refuse;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use daemon::log::SESSION;
+use proto::frame::{Hello, Transport, VERSION};
+use proto::{Code, Engine, Refusal};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, info, info_span, warn};
+use transport::error::chain;
+use transport::socket::{Peer, Socket};
+use transport::tls::Alert;
+use transport::tunnel::{self, Ended, EndedBy, Limits};
+
+use crate::config::InstanceConfig;
+use crate::connector::{Connector, Tunnel};
+use crate::error::SessionError;
+use crate::metrics::InstanceMetrics;
+use refuse::Repeats;
+
+/// One instance as sessions see it.
+pub struct Served {
+    /// What was asked for.
+    pub config: InstanceConfig,
+    /// Opens its tunnels.
+    pub connector: Connector,
+    /// From an application's connection to the database's first word.
+    pub dial_timeout: Duration,
+    /// Counts sessions.
+    pub metrics: InstanceMetrics,
+    /// Ends sessions.
+    pub cut: CancellationToken,
+    repeats: Repeats,
+}
+
+impl Served {
+    /// An instance without a session yet.
+    pub fn new(
+        config: InstanceConfig,
+        connector: Connector,
+        dial_timeout: Duration,
+        metrics: InstanceMetrics,
+        cut: CancellationToken,
+    ) -> Self {
+        Self {
+            config,
+            connector,
+            dial_timeout,
+            metrics,
+            cut,
+            repeats: Repeats::default(),
+        }
+    }
+
+    /// What people call it: the full name once it is known.
+    pub fn label(&self) -> String {
+        match self.connector.refresher.last_known() {
+            Some(info) => info.name.to_string(),
+            None => self.config.wanted.to_string(),
+        }
+    }
+
+    /// What the database speaks, as far as it is known: MySQL until the CA has told.
+    pub fn engine(&self) -> Engine {
+        let known = self.connector.refresher.last_known();
+        known.map_or(Engine::Mysql, |info| info.engine)
+    }
+}
+
+/// Lives one session.
+pub async fn run(mut app: Socket, peer: Peer, served: Arc<Served>) {
+    let id = session_id();
+    let span = info_span!("session", id, instance = served.label(), %peer);
+    let life = async {
+        served.metrics.open.inc();
+        let deadline = Instant::now() + served.dial_timeout;
+        let hello = hello(id.clone(), &app, peer);
+        match served.connector.connect(hello, deadline).await {
+            Ok(tunnel) => copy(&mut app, tunnel, &served).await,
+            Err(error) => {
+                served.metrics.dial_failure.inc();
+                refused(&mut app, &error, &served).await;
+            }
+        }
+        served.metrics.open.dec();
+    };
+    life.instrument(span).await;
+}
+
+/// Over the limit: says so in the application's protocol.
+pub async fn over_limit(mut app: Socket, most: usize, served: Arc<Served>) {
+    let reason = format!("Too many connections: this proxy allows {most}");
+    let hint = "wait for one to end, or raise --max-connections";
+    let refusal = Refusal::new(Code::Limit, reason, hint);
+    refuse::tell(&mut app, &refusal, served.engine()).await;
+}
+
+async fn copy(app: &mut Socket, mut tunnel: Tunnel, served: &Served) {
+    let begun = Instant::now();
+    let limits = Limits::default();
+    let ended = tunnel::copy(app, &mut tunnel.stream, tunnel.rest, &limits, &served.cut).await;
+    count(&served.metrics, &ended);
+    // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
+    if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {
+        served.metrics.dial_failure.inc();
+        refused(app, &SessionError::Alert(alert), served).await;
+        return;
+    }
+    info!(
+        target: SESSION,
+        engine = %tunnel.info.engine,
+        bytes_up = ended.up,
+        bytes_down = ended.down,
+        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ended_by = ended.by.as_str(),
+        error = ended.error.as_ref().map(|error| chain(error)),
+        "session ended"
+    );
+    if ended.by == EndedBy::Cancelled {
+        debug!("session cut by the program's end");
+    }
+}
+
+async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {
+    let refusal = error.refusal();
+    if let Some(repeated) = served.repeats.is_worth_telling(&refusal) {
+        warn!(
+            target: SESSION,
+            code = %refusal.code,
+            reason = refusal.reason,
+            hint = refusal.hint,
+            error_kind = error.kind(),
+            error_blame = error.blame().as_str(),
+            repeated,
+            "session refused"
+        );
+    }
+    refuse::tell(app, &refusal, served.engine()).await;
+}
+
+fn count(metrics: &InstanceMetrics, ended: &Ended) {
+    metrics
+        .sent
+        .inc_by(i64::try_from(ended.up).unwrap_or(i64::MAX));
+    metrics
+        .received
+        .inc_by(i64::try_from(ended.down).unwrap_or(i64::MAX));
+}
+
+fn hello(session_id: String, app: &Socket, peer: Peer) -> Hello {
+    Hello {
+        version: VERSION,
+        capabilities: Vec::new(),
+        session_id,
+        // The connector fills it in: a short name is completed by then.
+        instance: String::new(),
+        transport: match app {
+            Socket::Tcp(_) => Transport::Tcp,
+            Socket::Unix(_) => Transport::Unix,
+        },
+        peer: peer.addr.map(|addr| addr.to_string()),
+        uid: peer.uid,
+        client: concat!("cloudsql-proxy/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+/// Sixteen hexadecimal digits: names a session in both programs' logs, proves nothing.
+pub fn session_id() -> String {
+    let mut bytes = [0; 8];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        debug!("no randomness for a session's name");
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,226 @@
+//! What the operator wrote: flags, `CSQL_PROXY_*` variables, and the keys of the settings file.
+//!
+//! Names and meanings are those of Google's proxy where it has them.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::BoolishValueParser;
+use daemon::settings::Span;
+use serde::Deserialize;
+
+/// Connects applications on this machine to databases far away: each connection goes through mutual TLS
+/// with a short-lived certificate.
+#[derive(Default, Parser, Deserialize)]
+#[command(name = "cloudsql-proxy", version)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// An instance: project:region:instance or its short name, with parameters of its own behind a question mark,
+    /// as in db1?port=3310 or db1?unix-socket=/run/db. May be given several times.
+    #[arg(
+        long = "instance",
+        env = "CSQL_PROXY_INSTANCE",
+        value_delimiter = ',',
+        value_name = "NAME[?PARAMETER=VALUE&...]"
+    )]
+    pub instance: Vec<String>,
+
+    /// Instances again, as Google's proxy takes them.
+    #[arg(value_name = "INSTANCE")]
+    #[serde(skip)]
+    pub instances: Vec<String>,
+
+    /// A service account's key file.
+    #[arg(
+        short = 'c',
+        long,
+        env = "CSQL_PROXY_CREDENTIALS_FILE",
+        value_name = "FILE"
+    )]
+    pub credentials_file: Option<PathBuf>,
+
+    /// The content of a key file.
+    #[arg(
+        short = 'j',
+        long,
+        env = "CSQL_PROXY_JSON_CREDENTIALS",
+        hide_env_values = true,
+        value_name = "JSON"
+    )]
+    pub json_credentials: Option<String>,
+
+    /// An access token; never renewed.
+    #[arg(
+        short = 't',
+        long,
+        env = "CSQL_PROXY_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub token: Option<String>,
+
+    /// The CA's base URL. Default: what the key file says, else Google's.
+    #[arg(long, env = "CSQL_PROXY_SQLADMIN_API_ENDPOINT", value_name = "URL")]
+    pub sqladmin_api_endpoint: Option<String>,
+
+    /// PEM of the root that vouches for the CA's HTTPS. Default: what the key file says, else this machine's roots.
+    #[arg(long, env = "CSQL_PROXY_CA_CERTIFICATE", value_name = "FILE")]
+    pub ca_certificate: Option<PathBuf>,
+
+    /// The project that pays, at Google.
+    #[arg(long, env = "CSQL_PROXY_QUOTA_PROJECT", value_name = "PROJECT")]
+    pub quota_project: Option<String>,
+
+    /// Text behind the program's name and version in the User-Agent.
+    #[arg(long, env = "CSQL_PROXY_USER_AGENT", value_name = "TEXT")]
+    pub user_agent: Option<String>,
+
+    /// The IP address to listen on [default: 127.0.0.1].
+    #[arg(short = 'a', long, env = "CSQL_PROXY_ADDRESS", value_name = "IP")]
+    pub address: Option<String>,
+
+    /// The first instance's port; the next ones count up. 0: the engine's own (3306, 5432), counting up.
+    #[arg(short = 'p', long, env = "CSQL_PROXY_PORT")]
+    pub port: Option<u16>,
+
+    /// Listen on Unix sockets in this folder, named by the instances.
+    #[arg(short = 'u', long, env = "CSQL_PROXY_UNIX_SOCKET", value_name = "DIR")]
+    pub unix_socket: Option<PathBuf>,
+
+    /// Use the instances' private addresses.
+    #[arg(long, env = "CSQL_PROXY_PRIVATE_IP", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub private_ip: Option<bool>,
+
+    /// Use the public address where there is one, else the private one.
+    #[arg(long, env = "CSQL_PROXY_AUTO_IP", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub auto_ip: Option<bool>,
+
+    /// The port of the agents [default: 3307].
+    #[arg(long, env = "CSQL_PROXY_TUNNEL_PORT", value_name = "PORT")]
+    pub tunnel_port: Option<u16>,
+
+    /// Use RSA keys, as Google's connectors do, in place of ECDSA P-256.
+    #[arg(long, env = "CSQL_PROXY_RSA_KEYS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub rsa_keys: Option<bool>,
+
+    /// Renew certificates when they are needed, not ahead: for machines whose processor is throttled.
+    #[arg(long, env = "CSQL_PROXY_LAZY_REFRESH", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub lazy_refresh: Option<bool>,
+
+    /// Most connections at once, over all instances. 0: no limit.
+    #[arg(long, env = "CSQL_PROXY_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+
+    /// Longest wait from an application's connection to the database's first word [default: 30s].
+    #[arg(long, env = "CSQL_PROXY_DIAL_TIMEOUT", value_name = "DURATION")]
+    pub dial_timeout: Option<Span>,
+
+    /// After a signal, go on accepting for this long [default: 0s].
+    #[arg(long, env = "CSQL_PROXY_MIN_SIGTERM_DELAY", value_name = "DURATION")]
+    pub min_sigterm_delay: Option<Span>,
+
+    /// Then wait this long for connections to end by themselves [default: 0s].
+    #[arg(long, env = "CSQL_PROXY_MAX_SIGTERM_DELAY", value_name = "DURATION")]
+    pub max_sigterm_delay: Option<Span>,
+
+    /// Exit with 0 after SIGTERM, whatever was still open.
+    #[arg(long, env = "CSQL_PROXY_EXIT_ZERO_ON_SIGTERM", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub exit_zero_on_sigterm: Option<bool>,
+
+    /// Serve /startup, /readiness and /liveness over HTTP.
+    #[arg(long, env = "CSQL_PROXY_HEALTH_CHECK", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub health_check: Option<bool>,
+
+    /// Serve /metrics over HTTP.
+    #[arg(long, env = "CSQL_PROXY_PROMETHEUS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub prometheus: Option<bool>,
+
+    /// Where that HTTP listens [default: localhost].
+    #[arg(long, env = "CSQL_PROXY_HTTP_ADDRESS", value_name = "HOST")]
+    pub http_address: Option<String>,
+
+    /// And on which port [default: 9090].
+    #[arg(long, env = "CSQL_PROXY_HTTP_PORT", value_name = "PORT")]
+    pub http_port: Option<u16>,
+
+    /// Log errors only.
+    #[arg(long, env = "CSQL_PROXY_QUIET", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub quiet: Option<bool>,
+
+    /// Log JSON lines.
+    #[arg(short = 'l', long, env = "CSQL_PROXY_STRUCTURED_LOGS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub structured_logs: Option<bool>,
+
+    /// Log each step.
+    #[arg(long, env = "CSQL_PROXY_DEBUG_LOGS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub debug_logs: Option<bool>,
+
+    /// error, warn, info, debug, trace, or directives such as session=info, which shows one line per connection.
+    #[arg(long, env = "CSQL_PROXY_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// Accepted for Google's sake: an instance that fails never stops the others.
+    #[arg(long, env = "CSQL_PROXY_SKIP_FAILED_INSTANCE_CONFIG", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub skip_failed_instance_config: Option<bool>,
+
+    /// A TOML file with the names of these flags as keys. Flags and variables win over it.
+    #[arg(long, env = "CSQL_PROXY_CONFIG_FILE", value_name = "FILE")]
+    #[serde(skip)]
+    pub config_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// All instances, whichever way they were given.
+    pub fn all_instances(&self) -> impl Iterator<Item = &str> {
+        self.instance
+            .iter()
+            .chain(&self.instances)
+            .map(String::as_str)
+    }
+}
+
+daemon::overlay!(Settings {
+    instance,
+    instances,
+    credentials_file,
+    json_credentials,
+    token,
+    sqladmin_api_endpoint,
+    ca_certificate,
+    quota_project,
+    user_agent,
+    address,
+    port,
+    unix_socket,
+    private_ip,
+    auto_ip,
+    tunnel_port,
+    rsa_keys,
+    lazy_refresh,
+    max_connections,
+    dial_timeout,
+    min_sigterm_delay,
+    max_sigterm_delay,
+    exit_zero_on_sigterm,
+    health_check,
+    prometheus,
+    http_address,
+    http_port,
+    quiet,
+    structured_logs,
+    debug_logs,
+    log_level,
+    skip_failed_instance_config,
+    config_file,
+});
