@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use proto::machine::{Face, Violation};
-use proto::{Code, InstanceName, Refusal};
-use tokio::time::Instant;
+use proto::{Code, Refusal};
+
+pub use crate::tls::{CertificateProblem, MaterialError, TlsError};
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,76 +192,6 @@ pub enum BindError {
     },
 }
 
-/// Keys, certificates or trust roots that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MaterialError {
-    /// Not PEM, or another kind of PEM.
-    #[error("no certificate is found in the text: expected PEM blocks of type CERTIFICATE")]
-    NoCertificate,
-    /// A certificate that does not parse.
-    #[error("a certificate does not parse: {0}")]
-    Certificate(String),
-    /// The certificate is not for the key.
-    #[error("the certificate is for another key than ours")]
-    WrongKey,
-    /// The cryptographic library refuses.
-    #[error("{0} failed in the cryptographic library")]
-    Crypto(&'static str),
-}
-
-/// Why a certificate is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateProblem {
-    /// It does not parse, or repeats an extension, or is not version 3.
-    #[error("the certificate is malformed")]
-    Malformed,
-    /// Its time is over.
-    #[error("the certificate has expired")]
-    Expired,
-    /// Its time has not begun.
-    #[error("the certificate is not valid yet")]
-    NotValidYet,
-    /// No trusted root issued it directly.
-    #[error("the certificate was not issued by the expected CA")]
-    UnknownIssuer,
-    /// Its extended key usage is missing or is another.
-    #[error("the certificate is not for this purpose")]
-    Purpose,
-    /// It is a CA's.
-    #[error("the certificate is a CA's")]
-    Authority,
-    /// Its alternative names are not exactly one identity.
-    #[error("the certificate does not carry exactly one identity")]
-    Identity,
-    /// It is another server's.
-    #[error("the certificate is for another name")]
-    Name,
-    /// It is for an instance that is not served here.
-    #[error("the certificate is for {0}, which is not served here")]
-    NotServed(InstanceName),
-    /// Anything else.
-    #[error("the certificate is not acceptable: {0}")]
-    Other(String),
-}
-
-impl CertificateProblem {
-    /// The label in logs and metrics.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Malformed => "certificate-malformed",
-            Self::Expired => "certificate-expired",
-            Self::NotValidYet => "certificate-not-valid-yet",
-            Self::UnknownIssuer => "certificate-unknown-issuer",
-            Self::Purpose => "certificate-purpose",
-            Self::Authority => "certificate-authority",
-            Self::Identity => "certificate-identity",
-            Self::Name => "certificate-name",
-            Self::NotServed(_) => "certificate-not-served",
-            Self::Other(_) => "certificate-other",
-        }
-    }
-}
-
 /// An opening exchange did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -325,9 +256,4 @@ impl HandshakeError {
             ),
         }
     }
-}
-
-/// Runs a future until a deadline; `None` when it passes.
-pub(crate) async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(deadline, future).await.ok()
 }

@@ -9,8 +9,8 @@ use proto::machine::{Face, Inputs, Machine, Step, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
+use crate::deadline::before;
 pub use crate::error::HandshakeError;
-use crate::error::before;
 
 /// Most bytes of one read: opening exchanges are small.
 const CHUNK: usize = 4096;

@@ -10,6 +10,7 @@
 pub mod accept;
 pub mod authority;
 mod buffer;
+mod deadline;
 pub mod error;
 pub mod handshake;
 pub mod socket;

@@ -2,6 +2,7 @@
 
 mod alert;
 mod client;
+mod error;
 mod https;
 mod key;
 mod material;
@@ -16,10 +17,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use crate::error::{CertificateProblem, MaterialError};
 use crate::socket::Socket;
-pub use alert::{Alert, TlsError};
+pub use alert::Alert;
 pub use client::{Offer, ServerIdentity, TlsClient};
+pub use error::{CertificateProblem, MaterialError, TlsError};
 pub use https::HttpsServer;
 pub use key::PrivateKey;
 pub use material::{Material, TrustRoots};
@@ -52,7 +53,8 @@ impl Dialect {
 pub struct TlsStream(Box<tokio_rustls::TlsStream<ReadAhead<Socket>>>);
 
 impl TlsStream {
-    fn alpn(&self) -> Option<&[u8]> {
+    /// The application protocol that was negotiated, if any was.
+    pub fn alpn(&self) -> Option<&[u8]> {
         self.0.get_ref().1.alpn_protocol()
     }
 }

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{TcpOptions, tune};
-use crate::error::{DialError, Tried, before};
+use crate::deadline::before;
+use crate::error::{DialError, Tried};
 
 /// Head start of one address over the next (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);

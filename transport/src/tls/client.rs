@@ -15,14 +15,14 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::alert::TlsError;
+use super::error::{CertificateProblem, TlsError};
 use super::material::{Material, TrustRoots};
 use super::provider::{Time, provider};
 use super::read_ahead::ReadAhead;
 use super::verify::{alerting, verify_server_identity};
 use super::{Dialect, TlsStream};
 use crate::Clock;
-use crate::error::{CertificateProblem, before};
+use crate::deadline::before;
 use crate::socket::Socket;
 
 /// Whom the server's certificate must be for.

@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use tokio::time::Instant;
 
 use super::TlsStream;
-use super::alert::TlsError;
+use super::error::TlsError;
 use super::material::Material;
 use super::provider::provider;
 use super::server::accept;

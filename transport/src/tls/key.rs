@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::sign::SigningKey;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::error::MaterialError;
+use super::error::MaterialError;
 
 /// Columns of PEM (RFC 7468 section 2).
 const PEM_COLUMNS: usize = 64;

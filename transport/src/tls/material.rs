@@ -13,9 +13,9 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
+use super::error::MaterialError;
 use super::key::PrivateKey;
 use super::provider::provider;
-use crate::error::MaterialError;
 
 /// The CAs that are believed: direct issuers, several during a rotation.
 #[derive(Clone, Debug)]

@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::alert::TlsError;
+use super::error::{CertificateProblem, TlsError};
 use super::material::{Material, TrustRoots, serial_hex, time};
 use super::provider::{Time, provider};
 use super::read_ahead::ReadAhead;
 use super::verify::{alerting, claimed_instance, parse, verify_client_certificate};
 use super::{Dialect, TlsStream};
 use crate::Clock;
-use crate::error::{CertificateProblem, before};
+use crate::deadline::before;
 use crate::socket::Socket;
 
 /// How long a refused client may take to read its alert.
@@ -81,7 +81,9 @@ impl TlsServer {
             time: Arc::new(Time(clock)),
             served,
         };
-        server.config(Arc::new(Judge::new(Arc::clone(&server.served))))?;
+        let judge = Arc::new(Judge::new(Arc::clone(&server.served)));
+        let shown = Arc::new(Shown::new(Arc::clone(&server.served)));
+        server.config(judge, shown)?;
         Ok(server)
     }
 
@@ -95,7 +97,8 @@ impl TlsServer {
         deadline: Instant,
     ) -> Result<TlsPeer, TlsError> {
         let judge = Arc::new(Judge::new(Arc::clone(&self.served)));
-        let config = self.config(Arc::clone(&judge))?;
+        let shown = Arc::new(Shown::new(Arc::clone(&self.served)));
+        let config = self.config(Arc::clone(&judge), Arc::clone(&shown))?;
         let accepted = accept(config, socket.into(), deadline).await;
         match (accepted, judge.verdict.get()) {
             (Ok(stream), Some(Ok(client))) => Ok(TlsPeer {
@@ -107,18 +110,19 @@ impl TlsServer {
             }),
             (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem.clone())),
             (Ok(_), None) => Err(TlsError::NoCertificate),
+            (Err(_), _) if shown.nothing.get().is_some() => Err(TlsError::NoMaterial),
             (Err(error), _) => Err(error),
         }
     }
 
     /// The configuration of one connection: the judge keeps what it found about its client.
-    fn config(&self, judge: Arc<Judge>) -> Result<Arc<ServerConfig>, TlsError> {
+    fn config(&self, judge: Arc<Judge>, shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
         let time = Arc::clone(&self.time);
         let mut config = ServerConfig::builder_with_details(provider(), time)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .with_client_cert_verifier(judge)
-            .with_cert_resolver(Arc::new(Shown(Arc::clone(&self.served))));
+            .with_cert_resolver(shown);
         config.alpn_protocols = vec![proto::ALPN.to_vec()];
         // A resumed session would skip the certificate's checks: an expired or revoked one would connect.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -161,14 +165,31 @@ async fn close(mut socket: ReadAhead<Socket>) {
     }
 }
 
-/// Shows the certificate that is current.
+/// Shows the certificate that is current, and remembers when there was none.
 #[derive(Debug)]
-struct Shown(Arc<dyn ServedInstances>);
+struct Shown {
+    served: Arc<dyn ServedInstances>,
+    nothing: OnceLock<()>,
+}
+
+impl Shown {
+    fn new(served: Arc<dyn ServedInstances>) -> Self {
+        Self {
+            served,
+            nothing: OnceLock::new(),
+        }
+    }
+}
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let material = self.0.server_material(hello.server_name())?;
-        Some(Arc::clone(&material.certified))
+        match self.served.server_material(hello.server_name()) {
+            Some(material) => Some(Arc::clone(&material.certified)),
+            None => {
+                self.nothing.get_or_init(|| ());
+                None
+            }
+        }
     }
 }
 

@@ -1,1 +1,10 @@
-//! Tests.
+//! Tests of TLS: certificates made on the spot, real sockets, real alerts.
+
+mod client;
+mod hostile;
+mod material;
+mod meeting;
+mod pki;
+mod server;
+mod stream;
+mod verify;

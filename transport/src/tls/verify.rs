@@ -12,9 +12,9 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::client::ServerIdentity;
+use super::error::CertificateProblem;
 use super::material::TrustRoots;
 use super::provider::provider;
-use crate::error::CertificateProblem;
 
 /// Judges a client certificate; says whom it speaks for.
 ///
@@ -30,13 +30,13 @@ pub fn verify_client_certificate(
 ) -> Result<Identity, CertificateProblem> {
     let leaf = parse(leaf_der)?;
     let identity = identity(&leaf)?;
+    check_not_authority(&leaf)?;
     let der = CertificateDer::from(leaf_der);
     roots
         .clients
         .verify_client_cert(&der, &[], unix(now)?)
         .map_err(|error| problem(&error))?;
     check_purpose(&leaf, Purpose::Client)?;
-    check_not_authority(&leaf)?;
     Ok(identity)
 }
 
@@ -52,9 +52,9 @@ pub fn verify_server_certificate(
     now: SystemTime,
 ) -> Result<(), CertificateProblem> {
     let leaf = parse(leaf_der)?;
+    check_not_authority(&leaf)?;
     check_server_chain(leaf_der, roots, now)?;
     check_purpose(&leaf, Purpose::Server)?;
-    check_not_authority(&leaf)?;
     if has_dns_name(leaf_der, dns_name)? {
         Ok(())
     } else {

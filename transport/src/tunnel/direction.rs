@@ -227,3 +227,6 @@ impl Direction {
         matches!(self.store, Store::None)
     }
 }
+
+#[cfg(test)]
+mod tests;
