@@ -184,11 +184,11 @@ fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
             settings.max_connections_per_account,
             sessions,
         ),
-        handshakes: positive("max-handshakes", settings.max_handshakes, 1024),
+        handshakes: positive("max-handshakes", settings.max_handshakes, 4096),
         handshakes_per_source: positive(
             "max-handshakes-per-source",
             settings.max_handshakes_per_source,
-            256,
+            1024,
         ),
     }
 }

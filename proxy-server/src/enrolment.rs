@@ -18,7 +18,7 @@ use transport::tls::PrivateKey;
 use crate::material::{Instance, Problem, Served};
 use crate::metrics::Metrics;
 
-/// Handshakes cannot make the agent ask the CA more often than this.
+/// Neither handshakes nor the CA's answers make the agent ask more often than this when there is no news.
 const SPACING: Duration = Duration::from_secs(1);
 
 /// The CA as the agent speaks to it.

@@ -26,7 +26,6 @@ struct OfInstance {
     /// For how long the agent can go on without the CA.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_lasts_s: Option<u64>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Told>,
 }
 

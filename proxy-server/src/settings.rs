@@ -93,11 +93,11 @@ pub struct Settings {
     )]
     pub max_connections_per_account: Option<usize>,
 
-    /// Most handshakes in progress; a connection beyond is closed [default: 1024]
+    /// Most handshakes in progress; a connection beyond is closed [default: 4096]
     #[arg(long, env = "CSQL_SERVER_MAX_HANDSHAKES", value_name = "N")]
     pub max_handshakes: Option<usize>,
 
-    /// Most handshakes in progress from one address (of IPv6: one /64) [default: 256]
+    /// Most handshakes in progress from one address (of IPv6: one /64) [default: 1024]
     #[arg(long, env = "CSQL_SERVER_MAX_HANDSHAKES_PER_SOURCE", value_name = "N")]
     pub max_handshakes_per_source: Option<usize>,
 

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use transport::authority::Failure;
 use transport::tls::TrustRoots;
 
-use super::{Enrolment, random};
+use super::{Enrolment, SPACING, random};
 use crate::material::{Access, Problem};
 
 /// How long the CA may hold a question that it has no news for.
@@ -29,8 +29,13 @@ pub(super) async fn follow(enrolment: &Enrolment) {
             .and_then(|settings| accept(enrolment, settings));
         match heard {
             Ok(new) => {
+                let news = revision != Some(new);
                 revision = Some(new);
                 failures = 0;
+                if !news {
+                    // Whatever stands between may answer early: that must not make the loop spin.
+                    tokio::time::sleep_until(asked + SPACING).await;
+                }
             }
             Err(failure) => {
                 failures = failures.saturating_add(1);

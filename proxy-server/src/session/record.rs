@@ -18,6 +18,7 @@ use transport::tunnel::Ended;
 
 use crate::admission::Admitted;
 use crate::error::SessionError;
+use crate::login::LoginError;
 use crate::metrics::Metrics;
 
 /// Longest session id of a client's that is repeated in our log.
@@ -123,6 +124,11 @@ impl Record {
     /// There was none. An application that goes away in the middle, and a database that does not like a password, are
     /// everyday business; the rest the operator may want to know.
     pub(super) fn refused(&self, metrics: &Metrics, error: &SessionError) {
+        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error
+            && let Some(hint) = operators_business(*number)
+        {
+            warn!(db.error = number, hint, "the database refuses connections");
+        }
         let refusal = error.refusal();
         let code = refusal.as_ref().map(|refusal| refusal.code);
         metrics.refused(code, error.kind());
@@ -144,6 +150,20 @@ impl Record {
                 "session ended"
             );
         }
+    }
+}
+
+/// What an error of the database's calls for, where everybody suffers from it and not one user only.
+const fn operators_business(number: u16) -> Option<&'static str> {
+    match number {
+        1040 => {
+            Some("raise max_connections of the database, or lower --max-connections of the agent")
+        }
+        1129 => Some(
+            "the database blocks this host: FLUSH HOSTS there, and look who opens connections without a login",
+        ),
+        1130 => Some("the database has no account for this host: create its users for localhost"),
+        _ => None,
     }
 }
 

@@ -1,0 +1,110 @@
+//! What goes through a tunnel, by engine and dialect.
+
+use tokio::io::AsyncWriteExt as _;
+use transport::tls::Offer;
+
+use crate::ca::Ca;
+use crate::client::{Client, echo, is_silent, rest, take};
+use crate::database::{Database, Manner, OK, SSL_BYTE, greeting, login_as};
+use crate::running::{Agent, eventually, settings, world};
+
+#[tokio::test]
+async fn mysql_is_followed_to_ok_with_tls_taken_out_of_the_greeting_and_then_copied() {
+    let database = Database::start(Manner::Mysql).await;
+    let (ca, agent) = world(&database.place).await;
+    for bare in [false, true] {
+        let mut stream = if bare {
+            Client::of(&ca, &agent, Offer::BareOnly).open_bare().await
+        } else {
+            Client::of(&ca, &agent, Offer::Ours).open().await.unwrap()
+        };
+        let shown = take(&mut stream, greeting().len()).await;
+        assert_eq!(greeting()[SSL_BYTE] & 0x08, 0x08);
+        assert_eq!(shown[SSL_BYTE] & 0x08, 0, "CLIENT_SSL is shown");
+        stream.write_all(&login_as("anybody")).await.unwrap();
+        assert_eq!(take(&mut stream, OK.len()).await, OK);
+        echo(&mut stream, &[0xA5; 300_000]).await;
+    }
+}
+
+#[tokio::test]
+async fn postgres_clients_that_ask_for_encryption_are_answered_no_and_the_rest_is_copied() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.version = "POSTGRES_17");
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    for bare in [false, true] {
+        let mut stream = if bare {
+            Client::of(&ca, &agent, Offer::BareOnly).open_bare().await
+        } else {
+            Client::of(&ca, &agent, Offer::Ours).open().await.unwrap()
+        };
+        stream
+            .write_all(&[0, 0, 0, 8, 4, 210, 22, 47])
+            .await
+            .unwrap();
+        assert_eq!(take(&mut stream, 1).await, b"N");
+        echo(&mut stream, &[0, 0, 0, 9, 0, 3, 0, 0, 0]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_operators_engine_is_believed_before_the_cas() {
+    let database = Database::start(Manner::Echo).await;
+    let ca = Ca::start().await;
+    let agent = Agent::start(proxy_server::Settings {
+        engine: Some("tcp".into()),
+        ..settings(&ca, &database.place)
+    })
+    .await;
+    let mut stream = Client::of(&ca, &agent, Offer::Ours).open().await.unwrap();
+    echo(&mut stream, b"PING\r\n").await;
+}
+
+#[tokio::test]
+async fn half_a_close_is_passed_on_and_the_answer_comes_back() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.version = "REDIS");
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    let mut stream = Client::of(&ca, &agent, Offer::Ours).open().await.unwrap();
+    stream.write_all(b"last words").await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(rest(&mut stream).await, b"last words");
+    let ended = "csql_server_sessions_ended_total{kind=\"application\"}";
+    eventually(async || (agent.metric(ended).await == 1).then_some(())).await;
+    assert_eq!(
+        agent
+            .metric("csql_server_bytes_total{direction=\"up\"}")
+            .await,
+        10
+    );
+    assert_eq!(agent.metric("csql_server_sessions_open").await, 0);
+}
+
+#[tokio::test]
+async fn the_database_is_dialled_after_the_frame_and_not_before() {
+    let database = Database::start(Manner::Mysql).await;
+    let (ca, agent) = world(&database.place).await;
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let (mut spare, _) = client.connect().await.unwrap();
+    assert!(is_silent(&mut spare).await);
+    assert_eq!(database.seen(), 0);
+    client.open().await.unwrap();
+    assert_eq!(database.seen(), 1);
+}
+
+#[tokio::test]
+async fn a_database_behind_a_unix_socket_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let ca = Ca::start().await;
+    ca.change(|says| says.version = "REDIS");
+    let agent = Agent::start(settings(&ca, &format!("unix:{}", path.display()))).await;
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let (accepted, opened) = tokio::join!(listener.accept(), client.open());
+    let (mut database, _) = accepted.unwrap();
+    database.write_all(b"hello").await.unwrap();
+    assert_eq!(take(&mut opened.unwrap(), 5).await, b"hello");
+}

@@ -1,0 +1,167 @@
+//! Getting and keeping the right to serve.
+
+use std::time::Duration;
+
+use transport::tls::Offer;
+
+use crate::ca::{Ca, Standing};
+use crate::client::{Client, echo};
+use crate::database::{Database, Manner};
+use crate::running::{Agent, eventually, settings, world};
+
+#[tokio::test]
+async fn an_agent_without_its_grant_says_what_to_ask_for_and_recovers_when_it_is_given() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.agent = Standing::NotGranted);
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::begin(settings(&ca, &database.place), |_| {});
+    let text = eventually(async || {
+        let report = agent.until_ready(false).await;
+        let problems = report["instances"][0]["problems"]
+            .as_array()
+            .unwrap()
+            .clone();
+        Some(problems.first()?["text"].as_str().unwrap().to_owned())
+    })
+    .await;
+    assert!(
+        text.contains("cloudsql-ca grant --role agent --instance i"),
+        "{text}"
+    );
+    // A client is not kept waiting for what cannot be had.
+    let alert = Client::of(&ca, &agent, Offer::Ours).alert().await;
+    assert!(!alert.is_empty());
+    ca.change(|says| {
+        says.agent = Standing::Granted;
+        says.version = "REDIS";
+    });
+    agent.until_ready(true).await;
+    let mut stream = Client::of(&ca, &agent, Offer::Ours).open().await.unwrap();
+    echo(&mut stream, b"served").await;
+}
+
+#[tokio::test]
+async fn an_agent_whose_key_is_unknown_says_so() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.agent = Standing::Unknown);
+    let agent = Agent::begin(settings(&ca, &Database::nowhere().await), |_| {});
+    let problem = eventually(async || {
+        let report = agent.until_ready(false).await;
+        report["instances"][0]["problems"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(problem["kind"], "unauthenticated");
+    assert!(problem["text"].as_str().unwrap().contains("key file"));
+}
+
+#[tokio::test]
+async fn an_agent_whose_grant_is_withdrawn_stops_serving() {
+    let database = Database::start(Manner::Echo).await;
+    let (ca, agent) = world(&database.place).await;
+    let before = Client::of(&ca, &agent, Offer::Ours).open().await;
+    assert!(before.is_ok());
+    ca.change(|says| says.agent = Standing::NotGranted);
+    agent.until_ready(false).await;
+    let alert = Client::of(&ca, &agent, Offer::Ours).alert().await;
+    assert!(!alert.is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_of_the_ca_is_not_noticed_by_clients_and_its_end_is_noticed_by_the_agent() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.version = "REDIS");
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    ca.change(|says| says.down = true);
+    let report = eventually(async || {
+        let report = agent.until_ready(true).await;
+        report["instances"][0]["problems"]
+            .get(0)
+            .is_some()
+            .then_some(report)
+    })
+    .await;
+    let instance = &report["instances"][0];
+    assert_eq!(instance["problems"][0]["kind"], "unavailable");
+    let lasts = instance["certificate_lasts_s"].as_u64().unwrap();
+    assert!((3500..=3600).contains(&lasts), "{lasts}");
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let mut stream = client.open().await.unwrap();
+    echo(&mut stream, b"goes on").await;
+
+    ca.change(|says| {
+        says.down = false;
+        says.grants.clear();
+    });
+    // Back-off is at most five seconds.
+    eventually(async || client.open().await.err()).await;
+}
+
+#[tokio::test]
+async fn a_ca_that_is_down_at_start_is_waited_for() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.down = true);
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::begin(settings(&ca, &database.place), |_| {});
+    agent.until_ready(false).await;
+    let alert = Client::of(&ca, &agent, Offer::Ours).alert().await;
+    assert!(!alert.is_empty());
+    ca.change(|says| says.down = false);
+    agent.until_ready(true).await;
+}
+
+#[tokio::test]
+async fn certificates_are_renewed_ahead_and_sessions_live_on() {
+    let ca = Ca::start().await;
+    ca.change(|says| {
+        says.version = "REDIS";
+        says.lifetime = Duration::from_secs(5);
+    });
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let mut old = client.open().await.unwrap();
+    eventually(async || (ca.issued("i") >= 3).then_some(())).await;
+    echo(&mut old, b"the old one lives").await;
+    let mut new = client.open().await.unwrap();
+    echo(&mut new, b"the new one too").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_is_replaced_when_a_client_comes() {
+    let ca = Ca::start().await;
+    ca.change(|says| {
+        says.version = "REDIS";
+        says.lifetime = Duration::from_secs(3);
+    });
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    ca.change(|says| says.down = true);
+    agent.until_ready(false).await;
+    // Long waits have built up by the time that the CA is back.
+    ca.change(|says| {
+        says.down = false;
+        says.lifetime = Duration::from_secs(3600);
+    });
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let back = tokio::time::Instant::now();
+    eventually(async || match client.connect().await {
+        Ok((mut stream, _)) => {
+            let hello = proto::frame::encode(&client.hello()).unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, &hello)
+                .await
+                .ok()?;
+            let mut first = [0; 4];
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first)
+                .await
+                .ok()
+        }
+        Err(_) => None,
+    })
+    .await;
+    assert!(
+        back.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        back.elapsed()
+    );
+}

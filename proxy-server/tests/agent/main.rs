@@ -1,0 +1,24 @@
+//! The agent as a library, on ports of the kernel's choice, against doubles of the other processes: a CA, databases,
+//! clients. `process` starts the program itself.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test ends it"
+)]
+
+mod ca;
+mod client;
+mod database;
+mod pki;
+mod running;
+
+mod certificates;
+mod engines;
+mod enrolment;
+mod instances;
+mod limits;
+mod patience;
+mod process;
+mod refusals;
