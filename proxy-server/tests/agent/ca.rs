@@ -208,7 +208,7 @@ impl Ca {
     fn refusal(&self) -> Option<Response> {
         let says = self.says.lock().unwrap();
         if says.down {
-            Err(error(
+            Some(error(
                 Status::Unavailable,
                 "backendError",
                 "down for a test",
