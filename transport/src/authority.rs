@@ -70,6 +70,7 @@ impl Authority {
         let skew = Arc::new(SkewMeter::new(settings.clock));
         let http = Http::new(HttpSettings {
             endpoint: &endpoint,
+            token_uri: settings.credentials.token_uri(),
             root_pem: root_pem.as_deref(),
             user_agent: settings.user_agent,
             quota_project: settings.quota_project,

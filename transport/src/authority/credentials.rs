@@ -178,6 +178,15 @@ impl Credentials {
         format!("https://sqladmin.{GOOGLE_UNIVERSE}")
     }
 
+    /// Where assertions and refresh tokens go.
+    pub(super) fn token_uri(&self) -> Option<&str> {
+        match self {
+            Self::KeyFile(account) => Some(&account.file.token_uri),
+            Self::AuthorizedUser(user) => Some(user.token_uri()),
+            Self::StaticToken(_) | Self::MetadataServer { .. } => None,
+        }
+    }
+
     /// The root that vouches for that URL.
     pub(super) fn root_pem(&self) -> Option<String> {
         match self {

@@ -26,6 +26,8 @@ const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project")
 /// What the client is made of.
 pub(super) struct HttpSettings<'a> {
     pub(super) endpoint: &'a str,
+    /// Where tokens come from, if not from there.
+    pub(super) token_uri: Option<&'a str>,
     pub(super) root_pem: Option<&'a str>,
     pub(super) user_agent: String,
     pub(super) quota_project: Option<String>,
@@ -54,9 +56,10 @@ impl Http {
             failure: Failure::Settings(problem),
             skew: None,
         };
-        let url = Url::parse(endpoint)
-            .map_err(|error| wrong(format!("the CA's endpoint {endpoint} is no URL: {error}")))?;
-        check(&url).map_err(wrong)?;
+        let url = checked(endpoint).map_err(wrong)?;
+        if let Some(token_uri) = settings.token_uri {
+            checked(token_uri).map_err(wrong)?;
+        }
         crate::tls::install_provider();
         let no_client = |_| {
             wrong(
@@ -206,16 +209,13 @@ fn failure(trouble: &Trouble) -> Failure {
 }
 
 /// Tokens do not travel in clear, except within the machine.
-fn check(url: &Url) -> Result<(), String> {
+fn checked(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text} is no URL: {error}"))?;
     match url.scheme() {
-        "https" => Ok(()),
-        "http" if is_loopback(url) => Ok(()),
-        "http" => Err(format!(
-            "the CA's endpoint {url} must be https: tokens travel there"
-        )),
-        scheme => Err(format!(
-            "the CA's endpoint has scheme {scheme}; expected https"
-        )),
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(format!("{url} must be https: tokens travel there")),
+        scheme => Err(format!("{url} has scheme {scheme}; expected https")),
     }
 }
 
