@@ -26,6 +26,8 @@ const HTTP_PORT: u16 = 9090;
 pub struct Config {
     /// Key file of the agent's service account.
     pub(crate) credentials_file: PathBuf,
+    /// The CA's root, where it is not the key file's.
+    pub(crate) ca_certificate: Option<PathBuf>,
     /// What it serves; at least one.
     pub(crate) instances: Vec<InstanceConfig>,
     /// Where tunnels arrive.
@@ -92,6 +94,7 @@ impl Config {
         });
         complaints.or(Self {
             credentials_file,
+            ca_certificate: settings.ca_certificate,
             instances,
             listen: settings.listen.unwrap_or(listen),
             address_file: settings.address_file,

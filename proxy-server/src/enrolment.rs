@@ -21,6 +21,9 @@ use crate::metrics::Metrics;
 /// Neither handshakes nor the CA's answers make the agent ask more often than this when there is no news.
 const SPACING: Duration = Duration::from_secs(1);
 
+/// The command that mends a missing grant.
+const GRANT: &str = "cloudsql-ca grant";
+
 /// The CA as the agent speaks to it.
 #[derive(Clone)]
 pub(crate) struct Ca {
@@ -74,10 +77,13 @@ impl Enrolment {
     /// What the operator is told of a failure.
     fn problem(&self, error: &AuthorityError) -> Problem {
         let text = match &error.failure {
-            // The CA's API speaks to clients; an agent needs another role.
+            // The general hint is for clients, and an agent needs another role. Our own CA names the command itself.
+            Failure::Forbidden(message) | Failure::NotFound(message) if message.contains(GRANT) => {
+                format!("the CA does not allow it: {message}")
+            }
             Failure::Forbidden(message) | Failure::NotFound(message) => format!(
                 "the CA does not allow it: {message}; \
-                ask for the grant: cloudsql-ca grant --role agent --instance {} --service-account S",
+                ask for the grant: {GRANT} --role agent --instance {} --service-account S",
                 self.instance.wanted.label()
             ),
             _ => error.refusal().to_string(),

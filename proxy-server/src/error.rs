@@ -38,6 +38,14 @@ pub enum ServeError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The CA's root is not to be read.
+    #[error("cannot read the CA's root {path}")]
+    Root {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel says.
+        source: std::io::Error,
+    },
     /// Another user cannot be had.
     #[error("{0}")]
     RunAs(String),

@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use proto::Engine;
 use proto::mysql::RsaKey;
@@ -20,6 +21,7 @@ const BACKLOG: i32 = 1024;
 /// What [`crate::serve()`] works with.
 pub struct Prepared {
     pub(crate) credentials: Credentials,
+    pub(crate) root_pem: Option<String>,
     pub(crate) tunnels: TcpListener,
     pub(crate) http: Option<TcpListener>,
     pub(crate) key: PrivateKey,
@@ -48,6 +50,11 @@ pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
             path: config.credentials_file.clone(),
             problem: error.to_string(),
         })?;
+    let root_pem = config
+        .ca_certificate
+        .as_deref()
+        .map(read_root)
+        .transpose()?;
     let tunnels = bind(config.listen)?;
     let http = config.http.map(bind).transpose()?;
     if let (Some(path), Ok(address)) = (&config.address_file, tunnels.local_addr()) {
@@ -70,10 +77,18 @@ pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
         .map_err(|error| setup("an RSA key", error.to_string()))?;
     Ok(Prepared {
         credentials,
+        root_pem,
         tunnels,
         http,
         key,
         rsa_key,
+    })
+}
+
+fn read_root(path: &Path) -> Result<String, ServeError> {
+    std::fs::read_to_string(path).map_err(|source| ServeError::Root {
+        path: path.to_owned(),
+        source,
     })
 }
 

@@ -38,7 +38,7 @@ pub async fn serve(
 ) -> Result<bool, ServeError> {
     let listener = Listener::from_std(prepared.tunnels)
         .map_err(|error| setup("the listener", error.to_string()))?;
-    let ca = ca(prepared.credentials, prepared.key)?;
+    let ca = ca(prepared.credentials, prepared.root_pem, prepared.key)?;
     let agent = Arc::new(agent(&config, &ca, prepared.rsa_key, &shutdown)?);
 
     let background = Background::default();
@@ -71,11 +71,15 @@ fn setup(what: &'static str, problem: String) -> ServeError {
 }
 
 /// The CA that the key file names.
-fn ca(credentials: Credentials, key: PrivateKey) -> Result<Ca, ServeError> {
+fn ca(
+    credentials: Credentials,
+    root_pem: Option<String>,
+    key: PrivateKey,
+) -> Result<Ca, ServeError> {
     let project = credentials.project().unwrap_or_default().to_owned();
     let authority = Authority::new(AuthoritySettings {
         endpoint: None,
-        root_pem: None,
+        root_pem,
         credentials,
         user_agent: format!("cloudsql-proxy-server/{}", env!("CARGO_PKG_VERSION")),
         quota_project: None,

@@ -23,6 +23,10 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_CREDENTIALS_FILE", value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
 
+    /// PEM file with the root that vouches for the CA's HTTPS certificate [default: the one in the key file]
+    #[arg(long, env = "CSQL_SERVER_CA_CERTIFICATE", value_name = "FILE")]
+    pub ca_certificate: Option<PathBuf>,
+
     /// Instance to serve: `project:region:instance`, or the last part alone when the project is the key file's.
     /// Repeat it, or separate by commas, to serve several. `?database=...&engine=...` behind it holds for it alone
     #[arg(
@@ -121,6 +125,7 @@ pub struct Settings {
 daemon::overlay!(Settings {
     config_file,
     credentials_file,
+    ca_certificate,
     instance,
     database,
     engine,

@@ -113,7 +113,12 @@ fn tell(enrolment: &Enrolment, failure: Problem, now: SystemTime) {
     let before = instance.snapshot();
     let lasts = before.lasts(now);
     let known = before.material_problem.as_ref();
-    let news = known.is_none_or(|known| known.kind != failure.kind);
+    // When grants cannot be had for the same reason, that has been said.
+    let told = [known, before.access_problem.as_ref()];
+    let news = !told
+        .into_iter()
+        .flatten()
+        .any(|told| told.kind == failure.kind);
     let problem = Arc::new(failure);
     instance.change(|snapshot| snapshot.material_problem = Some(Arc::clone(&problem)));
     if news {
