@@ -192,6 +192,3 @@ fn verification_key(key: &AccountKey) -> DecodingKey {
 pub(crate) async fn purge(registry: &Registry) -> Result<i64> {
     replay::purge(registry.store(), registry.now()).await
 }
-
-#[cfg(test)]
-mod tests;

@@ -14,10 +14,12 @@ use proto::admin::SslCert;
 use proto::{AccountName, InstanceName};
 use serde_json::json;
 
-pub(crate) use authority_ca::{Authority, new_authority, new_root};
+pub(crate) use authority_ca::{Authority, create_instance, new_root};
 pub(crate) use key_policy::SubjectKey;
 pub(crate) use plan::{Plan, Purpose, Serial, Validity};
 pub(crate) use profile::https as https_profile;
+#[cfg(test)]
+pub(crate) use profile::leaf as leaf_profile;
 use sign::Signed;
 
 use crate::audit::{self, Entry};
@@ -189,7 +191,7 @@ impl Issuer {
         .bind(self.clock.now())
         .execute(&mut *write)
         .await?;
-        self.audit(&mut write, plan, "started", None).await?;
+        self.audit(&mut write, plan, audit::STARTED, None).await?;
         Ok(write.commit().await?)
     }
 

@@ -79,6 +79,7 @@ pub(crate) async fn run(config: &Config) -> Result<Exit> {
     })?;
     let server = Server::open(config, Clock::system(), &shutdown).await?;
     let address = server.address()?;
+    let service = Arc::clone(&server.service);
     if let Some(path) = &config.address_file {
         daemon::address_file::write(path, address).map_err(Error::file("write", path))?;
     }
@@ -96,6 +97,7 @@ pub(crate) async fn run(config: &Config) -> Result<Exit> {
     shutdown.finish();
     signals.close();
     signals.wait().await;
+    service.app.registry.store().close().await;
     Ok(Exit::after(
         shutdown.cause().unwrap_or(Signal::Request),
         drained,

@@ -8,16 +8,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::authn::{self, AccessTokens, Authenticator};
+use crate::authn::{self, AccessTokens, Authenticator, new_token_key};
 use crate::clock::{Clock, Seconds};
 use crate::error::Result;
 use crate::http::App;
 use crate::https::Https;
-use crate::issuer::{Issuer, Lifetimes, Purpose};
+use crate::issuer::{Issuer, Lifetimes, Purpose, new_root};
 use crate::limits::{Limits, Rates};
 use crate::metrics::Metrics;
-use crate::registry::Registry;
-use crate::store::Store;
+use crate::registry::{Profile, Registry};
+use crate::store::{self, Store};
 use crate::vault::Vault;
 
 /// How often the store is asked whether an administrator has changed something.
@@ -43,6 +43,24 @@ pub(crate) struct Service {
     /// What the HTTPS listener shows.
     pub(crate) https: Arc<Https>,
     revision: watch::Sender<u64>,
+}
+
+/// Makes the keys and the store of a new CA in a data directory.
+pub(crate) async fn establish(
+    data: &Path,
+    profile: &Profile,
+    clock: Clock,
+    actor: String,
+) -> Result<Registry> {
+    let vault = Vault::create(data)?;
+    let store = Store::create(&store::file(data)).await?;
+    let registry = Registry::new(Arc::new(store), clock, actor);
+    registry
+        .add_authority(&new_root(&vault, registry.now())?)
+        .await?;
+    registry.add_authority(&new_token_key(&vault)?).await?;
+    registry.set_profile(profile).await?;
+    Ok(registry)
 }
 
 impl Service {

@@ -1,1 +1,12 @@
-//! Tests of the service as a whole.
+//! Tests of the service as a whole: a real server on a free port, a real store, real HTTP.
+
+mod agent;
+mod bounds;
+mod https;
+mod identities;
+mod issuing;
+mod malformed;
+mod refusals;
+mod secrets;
+mod store_failures;
+mod world;

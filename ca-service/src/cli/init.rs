@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Place, output};
 use crate::audit::local_admin;
-use crate::authn::new_token_key;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::https::check_endpoint;
-use crate::issuer::{Authority, new_root};
+use crate::issuer::Authority;
 use crate::registry::{Profile, Registry};
-use crate::store::{self, Store, random_id};
-use crate::vault::Vault;
+use crate::service::establish;
+use crate::store::{self, random_id};
 
 /// Makes a data directory.
 #[derive(Args)]
@@ -67,20 +66,13 @@ impl Init {
                 name,
             });
         }
-        let vault = Vault::create(data)?;
-        let store = Store::create(&store::file(data)).await?;
-        let registry = Registry::new(store.into(), Clock::system(), local_admin());
-        registry
-            .add_authority(&new_root(&vault, registry.now())?)
-            .await?;
-        registry.add_authority(&new_token_key(&vault)?).await?;
         let profile = Profile {
             ca_id: random_id()?,
             project: self.project.clone(),
             region: self.region.clone(),
             endpoint,
         };
-        registry.set_profile(&profile).await?;
+        let registry = establish(data, &profile, Clock::system(), local_admin()).await?;
         describe(&self.place, &registry).await?;
         self.say_what_is_next()
     }

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use super::{Place, output};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
-use crate::issuer::{Purpose, new_authority};
+use crate::issuer::create_instance;
 use crate::registry::{Instance, NewInstance, Registry, check_address, check_database_version};
-use crate::store::random_id;
 use crate::vault::Vault;
 
 /// Databases that tunnels lead to.
@@ -85,10 +84,7 @@ impl Create {
             address: self.address.clone(),
             database_version: self.database_version.clone(),
         };
-        let id = random_id()?;
-        let authority = |purpose| new_authority(&vault, &id, &new.name, purpose, registry.now());
-        let authorities = [authority(Purpose::Client)?, authority(Purpose::Server)?];
-        match registry.create_instance(&id, &new, &authorities).await {
+        match create_instance(&registry, &vault, &new).await {
             Err(Error::Exists { .. }) if self.if_not_exists => {
                 self.check_same(&registry, &new).await?;
             }

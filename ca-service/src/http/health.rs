@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::paths::Route;
 use super::{App, Caller, with_body};
+use crate::audit;
 use crate::clock::Seconds;
 use crate::error::{Error, Result};
 use crate::issuer::Purpose;
@@ -49,8 +50,9 @@ fn verdict(problem: Option<Error>) -> Response {
 /// Whether certificates could be issued now: the store, the audit, every CA's key, the clock.
 pub(crate) async fn readiness(app: &App) -> Result<()> {
     let store = app.registry.store();
-    // Takes the write lock, as every issue does; an audit that cannot be written shows here.
+    // Takes the write lock, as every issue does.
     let mut write = store.write().await?;
+    audit::probe(&mut write).await?;
     let latest: Option<Seconds> = sqlx::query_scalar("SELECT MAX(issued_at) FROM certificates")
         .fetch_one(&mut *write)
         .await?;

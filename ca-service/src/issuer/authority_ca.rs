@@ -10,7 +10,7 @@ use super::plan::{Purpose, Serial, Validity};
 use super::{lint, owner, profile, sign};
 use crate::clock::{Seconds, rfc3339};
 use crate::error::{Error, Result};
-use crate::registry::{Instance, NewAuthority};
+use crate::registry::{Instance, NewAuthority, NewInstance, Registry};
 use crate::store::{Store, random_id, thumbprint};
 use crate::vault::{Label, Vault};
 
@@ -53,18 +53,30 @@ struct Row {
     wrapped_key: Vec<u8>,
 }
 
-/// Makes a CA of an instance that has that id.
-pub(crate) fn new_authority(
+/// Makes an instance with its two CAs.
+pub(crate) async fn create_instance(
+    registry: &Registry,
+    vault: &Vault,
+    new: &NewInstance,
+) -> Result<()> {
+    let id = random_id()?;
+    let authority = |purpose| new_authority(vault, &id, new, purpose, registry.now());
+    let authorities = [authority(Purpose::Client)?, authority(Purpose::Server)?];
+    registry.create_instance(&id, new, &authorities).await
+}
+
+fn new_authority(
     vault: &Vault,
     instance_id: &str,
-    name: &proto::InstanceName,
+    instance: &NewInstance,
     purpose: Purpose,
     now: Seconds,
 ) -> Result<NewAuthority> {
     let id = random_id()?;
     let mark: String = id.chars().take(8).collect();
+    let name = instance.name.instance();
     // Unique, so that a CA of a deleted namesake is never taken for this one; at most 64 characters.
-    let common_name = format!("Cloud SQL {} CA {mark} {}", purpose.word(), name.instance());
+    let common_name = format!("Cloud SQL {} CA {mark} {name}", purpose.word());
     let common_name: String = common_name.chars().take(64).collect();
     make(
         vault,

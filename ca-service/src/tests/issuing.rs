@@ -1,0 +1,537 @@
+//! Certificates: what they say, for which keys, and when there is none.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proto::Identity;
+use serde_json::{Value, json};
+use transport::tls::{
+    PrivateKey, TrustRoots, verify_client_certificate, verify_server_certificate,
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::world::{Answer, Caller, World, confirmation, ephemeral, settings};
+use crate::clock::system_time;
+use crate::issuer::{Issuer, Lifetimes, Order, Plan, Purpose, SubjectKey};
+use crate::registry::{Mode, Role};
+use crate::vault::Vault;
+
+fn key() -> PrivateKey {
+    PrivateKey::generate_p256().unwrap()
+}
+
+async fn authority(world: &World, instance: &str, purpose: &str) -> String {
+    let instance = world.registry.named_instance(instance).await.unwrap();
+    sqlx::query_scalar(
+        "SELECT certificate FROM authorities WHERE instance_id = $1 AND purpose = $2",
+    )
+    .bind(instance.id)
+    .bind(purpose)
+    .fetch_one(world.registry.store().read())
+    .await
+    .unwrap()
+}
+
+async fn states(world: &World) -> Vec<(String, String, String)> {
+    sqlx::query_as("SELECT purpose, serial, state FROM certificates WHERE purpose <> 'https'")
+        .fetch_all(world.registry.store().read())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_client_certificate_says_who_and_where_and_no_more() {
+    let (world, client, _) = World::with_db1().await;
+    let key = key();
+    let der = world.certify(&client, "db1", &key).await.certificate();
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let identity = Identity {
+        instance: "demo:eu:db1".parse().unwrap(),
+        account: client.account.name.clone(),
+    };
+    let names = leaf.subject_alternative_name().unwrap().unwrap();
+    assert_eq!(names.value.general_names.len(), 1);
+    assert!(format!("{:?}", names.value.general_names).contains(&format!("URI(\"{identity}\")")));
+    assert_eq!(leaf.version().0, 2);
+    let usage = leaf.key_usage().unwrap().unwrap();
+    assert!(usage.critical && usage.value.digital_signature() && usage.value.flags == 1);
+    let extended = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(extended.client_auth && !extended.server_auth && !extended.any);
+    let basic = leaf.basic_constraints().unwrap().unwrap();
+    assert!(basic.critical && !basic.value.ca);
+    assert_eq!(leaf.validity().not_before.timestamp(), world.now() - 300);
+    assert_eq!(leaf.validity().not_after.timestamp(), world.now() + 3599);
+    assert_eq!(leaf.public_key().raw, key.spki_der());
+    let roots = TrustRoots::from_pem(&authority(&world, "db1", "client").await).unwrap();
+    let now = system_time(world.now());
+    assert_eq!(
+        verify_client_certificate(&der, &roots, now).unwrap(),
+        identity
+    );
+    assert_eq!(states(&world).await.len(), 1);
+    assert_eq!(states(&world).await[0].2, "issued");
+}
+
+#[tokio::test]
+async fn certificates_fail_at_other_instances_and_for_the_other_purpose() {
+    let (world, client, agent) = World::with_db1().await;
+    world.instance("db2").await;
+    let client_leaf = world.certify(&client, "db1", &key()).await.certificate();
+    let server_leaf = server_certificate(&world, &agent, &key())
+        .await
+        .certificate();
+    let now = system_time(world.now());
+    let name = "db1.eu.demo.csql.internal";
+    for instance in ["db1", "db2"] {
+        for purpose in ["client", "server"] {
+            let pem = authority(&world, instance, purpose).await;
+            let roots = TrustRoots::from_pem(&pem).unwrap();
+            let own = instance == "db1";
+            let as_client = verify_client_certificate(&client_leaf, &roots, now).is_ok();
+            assert_eq!(
+                as_client,
+                own && purpose == "client",
+                "{instance} {purpose}"
+            );
+            let as_server = verify_server_certificate(&server_leaf, &roots, name, now).is_ok();
+            assert_eq!(
+                as_server,
+                own && purpose == "server",
+                "{instance} {purpose}"
+            );
+            assert!(verify_client_certificate(&server_leaf, &roots, now).is_err());
+            assert!(verify_server_certificate(&client_leaf, &roots, name, now).is_err());
+        }
+    }
+}
+
+async fn server_certificate(world: &World, agent: &Caller, key: &PrivateKey) -> Answer {
+    let token = world.token(agent, Some(key)).await;
+    let path = "/csql/v1/projects/demo/instances/db1:generateServerCert";
+    world
+        .post(path, &token, &json!({ "publicKey": key.public_key_pem() }))
+        .await
+}
+
+#[tokio::test]
+async fn a_server_certificate_names_the_instance_and_may_be_renewed_with_its_key() {
+    let (world, client, agent) = World::with_db1().await;
+    let key = key();
+    let answer = server_certificate(&world, &agent, &key).await;
+    let der = answer.certificate();
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let names = &leaf
+        .subject_alternative_name()
+        .unwrap()
+        .unwrap()
+        .value
+        .general_names;
+    assert_eq!(
+        format!("{names:?}"),
+        "[DNSName(\"db1.eu.demo.csql.internal\")]"
+    );
+    let extended = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(extended.server_auth && !extended.client_auth);
+    assert_eq!(
+        leaf.subject().iter_common_name().next().unwrap().as_str(),
+        Ok("demo:db1")
+    );
+    assert_eq!(leaf.validity().not_after.timestamp(), world.now() + 86_399);
+    assert_eq!(server_certificate(&world, &agent, &key).await.status, 200);
+    // A server's key is not certified for a client.
+    world.grant("db1", &agent, Role::Client).await;
+    let refused = world.certify(&agent, "db1", &key).await;
+    assert!(refused.google_error().2.contains("in use"), "{refused:?}");
+    // And a client may not be a server.
+    let refused = server_certificate(&world, &client, &key).await;
+    assert_eq!(refused.google_error().0, 403);
+}
+
+#[tokio::test]
+async fn the_same_key_gets_two_serial_numbers_and_one_newline() {
+    let (world, client, _) = World::with_db1().await;
+    let key = key();
+    let (first, second) = (
+        world.certify(&client, "db1", &key).await,
+        world.certify(&client, "db1", &key).await,
+    );
+    let serial = |answer: &Answer| answer.body["ephemeralCert"]["certSerialNumber"].clone();
+    assert_ne!(serial(&first), serial(&second));
+    assert_eq!(serial(&first).as_str().unwrap().len(), 32);
+    assert_ne!(first.certificate(), second.certificate());
+}
+
+#[tokio::test]
+async fn a_strict_account_gets_a_certificate_for_the_key_that_it_proved_only() {
+    let (world, client, _) = World::with_db1().await;
+    let (mine, other) = (key(), key());
+    let bound = world.token(&client, Some(&mine)).await;
+    let post = async |token: &str, key: &PrivateKey| {
+        world
+            .post(
+                &ephemeral("db1"),
+                token,
+                &json!({ "public_key": key.public_key_pem() }),
+            )
+            .await
+    };
+    let refused = post(&bound, &other).await;
+    assert_eq!(refused.google_error().0, 403);
+    assert!(refused.google_error().2.contains("cnf"));
+    let unbound = world.token(&client, None).await;
+    let refused = post(&unbound, &mine).await;
+    assert_eq!(refused.google_error().0, 403);
+    assert!(refused.google_error().2.contains("--compat"));
+    assert!(
+        states(&world).await.is_empty(),
+        "nothing was begun for what was refused"
+    );
+    assert_eq!(post(&bound, &mine).await.status, 200);
+    // The binding holds for a self-signed bearer too.
+    let mut claims = client.claims(&world);
+    claims["cnf"] = confirmation(&mine);
+    assert_eq!(
+        post(&client.sign(&claims), &other).await.google_error().0,
+        403
+    );
+    let mut claims = client.claims(&world);
+    claims["cnf"] = confirmation(&mine);
+    assert_eq!(post(&client.sign(&claims), &mine).await.status, 200);
+}
+
+async fn compat() -> (World, String, Caller) {
+    let world = World::start().await;
+    world.instance("db1").await;
+    let caller = world.caller("app", Mode::Compat).await;
+    world.grant("db1", &caller, Role::Client).await;
+    let answer = world
+        .post_assertion(&caller.sign(&caller.google_claims(&world)))
+        .await;
+    let token = answer.body["access_token"].as_str().unwrap().to_owned();
+    (world, token, caller)
+}
+
+#[tokio::test]
+async fn googles_connectors_are_served_in_all_their_spellings() {
+    let (world, token, _) = compat().await;
+    let pem = PrivateKey::generate_rsa2048().unwrap().public_key_pem();
+    let relabelled = pem.replace("PUBLIC KEY", "RSA PUBLIC KEY");
+    for body in [
+        json!({ "public_key": pem }),
+        json!({ "publicKey": relabelled, "readTime": "2026-01-01T00:00:00Z" }),
+        json!({ "public_key": pem.trim_end(), "validDuration": "300s", "newMember": [1] }),
+        json!({ "public_key": pem.replace('\n', "\r\n") }),
+    ] {
+        let answer = world.post(&ephemeral("db1"), &token, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.body["ephemeralCert"]["kind"], "sql#sslCert");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_chunked_body_is_read_and_bounded() {
+    let (world, token, _) = compat().await;
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let post = async |encoding: &str, body: Vec<u8>| {
+        let request = world
+            .client
+            .post(world.url(&ephemeral("db1")))
+            .bearer_auth(&token);
+        let request = request.header("content-encoding", encoding).body(body);
+        Answer::of(request.send().await.unwrap()).await
+    };
+    let good = json!({ "public_key": key().public_key_pem() }).to_string();
+    assert_eq!(post("gzip", gzip(&good)).await.status, 200);
+    let bomb = gzip(&format!("{}{good}", " ".repeat(10_000_000)));
+    assert!(bomb.len() < super::super::http::MAX_BODY);
+    assert_eq!(post("gzip", bomb).await.google_error().0, 413);
+    assert_eq!(
+        post("gzip", good.clone().into_bytes())
+            .await
+            .google_error()
+            .0,
+        400
+    );
+    assert_eq!(post("br", good.into_bytes()).await.google_error().0, 400);
+}
+
+#[tokio::test]
+async fn a_wished_lifetime_is_honoured_or_refused_and_never_clipped() {
+    let (world, token, _) = compat().await;
+    let pem = key().public_key_pem();
+    for (wish, granted) in [
+        ("300s", Some(300)),
+        ("3600s", Some(3600)),
+        ("299s", None),
+        ("3601s", None),
+        ("0s", None),
+        ("-300s", None),
+        ("300", None),
+        ("5m", None),
+        ("99999999999s", None),
+        ("", None),
+    ] {
+        let body = json!({ "public_key": pem, "validDuration": wish });
+        let answer = world.post(&ephemeral("db1"), &token, &body).await;
+        let Some(granted) = granted else {
+            assert_eq!(answer.google_error().0, 400, "{wish}");
+            continue;
+        };
+        let der = answer.certificate();
+        let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(
+            leaf.validity().not_after.timestamp(),
+            world.now() + granted - 1
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_login_token_must_be_the_same_accounts_and_for_login() {
+    let (world, token, caller) = compat().await;
+    let pem = key().public_key_pem();
+    let mut claims = caller.google_claims(&world);
+    claims["scope"] = proto::admin::SCOPE_LOGIN.into();
+    let login = world.post_assertion(&caller.sign(&claims)).await.body["access_token"].clone();
+    let post = async |login: &Value| {
+        let body = json!({ "public_key": pem, "access_token": login });
+        world
+            .post(&ephemeral("db1"), &token, &body)
+            .await
+            .status
+            .as_u16()
+    };
+    assert_eq!(post(&login).await, 200);
+    assert_eq!(
+        post(&json!(token)).await,
+        403,
+        "an API token is no login token"
+    );
+    assert_eq!(post(&json!("rubbish")).await, 401);
+    let other = world.caller("other", Mode::Compat).await;
+    let mut claims = other.google_claims(&world);
+    claims["scope"] = proto::admin::SCOPE_LOGIN.into();
+    let login = world.post_assertion(&other.sign(&claims)).await.body["access_token"].clone();
+    assert_eq!(post(&login).await, 403);
+}
+
+#[tokio::test]
+async fn keys_of_the_ca_itself_and_of_accounts_are_not_certified() {
+    let (world, token, caller) = compat().await;
+    let spki = |pem: &str| {
+        let der = pem_der(pem);
+        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+        certificate.public_key().raw.to_vec()
+    };
+    let keys = [
+        spki(&authority(&world, "db1", "client").await),
+        spki(&authority(&world, "db1", "server").await),
+        caller.public_key(),
+        {
+            let leaf = world.service.https.material();
+            let (_, certificate) = X509Certificate::from_der(leaf.leaf_der()).unwrap();
+            certificate.public_key().raw.to_vec()
+        },
+    ];
+    for spki in keys {
+        let answer = world
+            .post(
+                &ephemeral("db1"),
+                &token,
+                &json!({ "public_key": public(&spki) }),
+            )
+            .await;
+        assert!(
+            answer.google_error().2.contains("in use as another kind"),
+            "{answer:?}"
+        );
+    }
+    assert!(states(&world).await.is_empty());
+}
+
+fn pem_der(pem: &str) -> Vec<u8> {
+    use rustls_pki_types::pem::PemObject as _;
+    rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes())
+        .unwrap()
+        .to_vec()
+}
+
+/// PEM of a public key.
+fn public(spki: &[u8]) -> String {
+    use base64::Engine as _;
+    let body = base64::engine::general_purpose::STANDARD.encode(spki);
+    format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n")
+}
+
+#[tokio::test]
+async fn nothing_in_a_request_changes_what_a_certificate_says() {
+    let (world, token, _) = compat().await;
+    let body = json!({
+        "public_key": key().public_key_pem(),
+        "subject": "CN=root",
+        "commonName": "root",
+        "sans": ["DNS:evil"],
+        "keyUsage": ["keyCertSign"],
+        "isCa": true,
+        "notAfter": "2099-01-01T00:00:00Z",
+        "serial": "1",
+        "instance": "other",
+        "service_account": "root@demo.iam.csql.internal",
+    });
+    let der = world
+        .post(&ephemeral("db1"), &token, &body)
+        .await
+        .certificate();
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let text = format!("{leaf:?}");
+    assert!(!text.contains("evil") && !text.contains("root@"));
+    assert_eq!(leaf.validity().not_after.timestamp(), world.now() + 3599);
+    assert!(!leaf.is_ca());
+}
+
+fn issuer(world: &World) -> Issuer {
+    let vault = Vault::open(&world.folder.path().join("data")).unwrap();
+    let now = world.now();
+    let lifetimes = Lifetimes {
+        client: 3600,
+        server: 86_400,
+    };
+    let clock = crate::clock::Clock::new(move || now);
+    Issuer::new(
+        world.registry.store().clone(),
+        vault.into(),
+        clock,
+        lifetimes,
+    )
+}
+
+async fn order_with(
+    world: &World,
+    profile: fn(&Plan) -> crate::error::Result<rcgen::CertificateParams>,
+) -> crate::error::Result<proto::admin::SslCert> {
+    let instance = world.registry.named_instance("db1").await.unwrap();
+    let account = "app@demo.iam.csql.internal".parse().unwrap();
+    let key = SubjectKey::from_pem(&key().public_key_pem()).unwrap();
+    let order = Order {
+        purpose: Purpose::Client,
+        instance: &instance,
+        account: &account,
+        key: &key,
+        lifetime: None,
+    };
+    issuer(world).with_profile(profile).issue(&order).await
+}
+
+#[tokio::test]
+async fn a_fault_in_the_profile_never_becomes_a_certificate() {
+    let (world, _, _) = World::with_db1().await;
+    // The control.
+    order_with(&world, super::super::issuer::leaf_profile)
+        .await
+        .unwrap();
+    let faults: [fn(&mut rcgen::CertificateParams); 8] = [
+        |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained),
+        |params| params.is_ca = rcgen::IsCa::NoCa,
+        |params| params.key_usages.push(rcgen::KeyUsagePurpose::KeyCertSign),
+        |params| params.extended_key_usages.clear(),
+        |params| {
+            params
+                .extended_key_usages
+                .push(rcgen::ExtendedKeyUsagePurpose::ServerAuth)
+        },
+        |params| {
+            params
+                .subject_alt_names
+                .push(rcgen::SanType::DnsName("x".try_into().unwrap()))
+        },
+        |params| params.not_after += time::Duration::hours(1),
+        |params| params.serial_number = None,
+    ];
+    for (at, _) in faults.iter().enumerate() {
+        FAULT.with(|fault| fault.set(Some(faults[at])));
+        let failed = order_with(&world, faulty).await.unwrap_err();
+        assert_eq!(failed.kind(), "inspection", "fault {at}: {failed}");
+    }
+    let mut counts = (0, 0);
+    for (_, _, state) in states(&world).await {
+        match state.as_str() {
+            "issued" => counts.0 += 1,
+            "failed" => counts.1 += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(counts, (1, 8));
+    let audited: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM audit WHERE action = 'certificate.issue' AND outcome = 'failed'",
+    )
+    .fetch_one(world.registry.store().read())
+    .await
+    .unwrap();
+    assert_eq!(audited, 8);
+}
+
+thread_local! {
+    static FAULT: std::cell::Cell<Option<fn(&mut rcgen::CertificateParams)>> =
+        const { std::cell::Cell::new(None) };
+}
+
+fn faulty(plan: &Plan) -> crate::error::Result<rcgen::CertificateParams> {
+    let mut params = super::super::issuer::leaf_profile(plan)?;
+    if let Some(fault) = FAULT.with(std::cell::Cell::get) {
+        fault(&mut params);
+    }
+    Ok(params)
+}
+
+#[tokio::test]
+async fn a_ca_near_its_end_issues_no_more() {
+    let (world, client, _) = World::with_db1().await;
+    let (near, far) = (key(), key());
+    // Ten years, less six lives of a client certificate, and a minute on either side.
+    let lifetime = 10 * 365 * 86_400;
+    world.pass(lifetime - 6 * 3600 - 60);
+    assert_eq!(world.certify(&client, "db1", &far).await.status, 200);
+    world.pass(120);
+    let answer = world.certify(&client, "db1", &near).await;
+    assert_eq!(answer.google_error().0, 500);
+    assert!(
+        !answer.body.to_string().contains("rotate"),
+        "strangers are not told why"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_instance_issues_nothing_and_its_keys_are_gone() {
+    let (world, client, _) = World::with_db1().await;
+    let key = key();
+    assert_eq!(world.certify(&client, "db1", &key).await.status, 200);
+    let instance = world.registry.named_instance("db1").await.unwrap();
+    world.registry.delete_instance(&instance).await.unwrap();
+    assert_eq!(
+        world.certify(&client, "db1", &key).await.google_error().0,
+        403
+    );
+    let keys: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM authorities WHERE instance_id IS NOT NULL")
+            .fetch_one(world.registry.store().read())
+            .await
+            .unwrap();
+    assert_eq!(keys, 0);
+    assert_eq!(
+        states(&world).await.len(),
+        1,
+        "what was issued stays on record"
+    );
+    // A namesake is another instance, with other CAs and no grants.
+    world.instance("db1").await;
+    let token = world.token(&client, Some(&key)).await;
+    assert_eq!(
+        world.get(&settings("db1"), &token).await.google_error().0,
+        403
+    );
+}

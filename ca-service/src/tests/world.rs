@@ -1,0 +1,447 @@
+//! A CA of its own for each test, and callers that make assertions for it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use daemon::shutdown::{Shutdown, Signal};
+use proto::admin::{JWT_BEARER, SCOPE_ADMIN};
+use proto::claims::Confirmation;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
+use transport::tls::PrivateKey;
+
+use crate::clock::{Clock, Seconds};
+use crate::issuer::{Lifetimes, create_instance};
+use crate::limits::Rates;
+use crate::registry::{
+    Account, Algorithm, Mode, NewAccount, NewInstance, NewKey, Permission, Profile, Registry, Role,
+};
+use crate::serve::{Bounds, Config, Server};
+use crate::service::{Policy, Service, establish};
+use crate::store;
+use crate::vault::Vault;
+
+/// Longest wait for anything in a test.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PROJECT: &str = "demo";
+pub(super) const REGION: &str = "eu";
+/// What the CA believes to be called; requests go to the port that it got.
+pub(super) const ENDPOINT: &str = "https://ca.test:8443";
+pub(super) const GOOGLE: &str = "https://oauth2.googleapis.com/token";
+
+/// Making RSA keys takes long; each account of each test registers one of these under its own id.
+static KEYS: LazyLock<[KeyPair; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| KeyPair::generate(KeySize::Rsa2048).unwrap()));
+
+/// A running CA.
+pub(super) struct World {
+    pub(super) registry: Registry,
+    pub(super) service: Arc<Service>,
+    pub(super) address: SocketAddr,
+    pub(super) client: reqwest::Client,
+    pub(super) folder: TempDir,
+    now: Arc<AtomicI64>,
+    shutdown: Shutdown,
+    tracker: TaskTracker,
+}
+
+/// A service account with one key.
+pub(super) struct Caller {
+    pub(super) account: Account,
+    pub(super) kid: String,
+    key: &'static KeyPair,
+}
+
+pub(super) fn config(data: &std::path::Path) -> Config {
+    let rate = NonZeroU32::new(10_000).unwrap();
+    Config {
+        data: data.to_owned(),
+        store: store::file(data),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        insecure_http: true,
+        health_listen: None,
+        address_file: None,
+        policy: Policy {
+            lifetimes: Lifetimes {
+                client: 3600,
+                server: 86_400,
+            },
+            leeway: 30,
+            rates: Rates {
+                source: rate,
+                account: rate,
+                signing: rate,
+            },
+        },
+        bounds: Bounds {
+            total: 1000,
+            per_address: 1000,
+        },
+        drain: Duration::from_secs(5),
+    }
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(super) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        transport::tls::install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(&folder.path().join("data"));
+        change(&mut config);
+        let system = Clock::system();
+        let now = Arc::new(AtomicI64::new(system.now()));
+        let read = Arc::clone(&now);
+        let clock = Clock::new(move || read.load(Ordering::SeqCst));
+        store::secure_directory(&config.data, true).unwrap();
+        let profile = Profile {
+            ca_id: "ca-of-a-test".to_owned(),
+            project: PROJECT.to_owned(),
+            region: REGION.to_owned(),
+            endpoint: ENDPOINT.to_owned(),
+        };
+        let registry = establish(
+            &config.data,
+            &profile,
+            clock.clone(),
+            "admin:test".to_owned(),
+        )
+        .await
+        .unwrap();
+        let (shutdown, tracker) = (Shutdown::default(), TaskTracker::new());
+        let server = Server::open(&config, clock, &shutdown).await.unwrap();
+        let (address, service) = (server.address().unwrap(), Arc::clone(server.service()));
+        let (stop, connections) = (shutdown.clone(), tracker.clone());
+        tracker.spawn(async move { server.accept(&stop, &connections).await });
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            registry,
+            service,
+            address,
+            client,
+            folder,
+            now,
+            shutdown,
+            tracker,
+        }
+    }
+
+    /// A world with instance `db1`, a client of it and an agent of it, both strict.
+    pub(super) async fn with_db1() -> (Self, Caller, Caller) {
+        let world = Self::start().await;
+        world.instance("db1").await;
+        let client = world.caller("app", Mode::Strict).await;
+        let agent = world.caller("agent", Mode::Strict).await;
+        world.grant("db1", &client, Role::Client).await;
+        world.grant("db1", &agent, Role::Agent).await;
+        (world, client, agent)
+    }
+
+    pub(super) fn now(&self) -> Seconds {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn pass(&self, seconds: Seconds) {
+        self.now.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    pub(super) async fn instance(&self, name: &str) {
+        let vault = Vault::open(&self.folder.path().join("data")).unwrap();
+        let new = NewInstance {
+            name: proto::InstanceName::new(PROJECT, REGION, name).unwrap(),
+            address: "192.0.2.10".to_owned(),
+            database_version: "MYSQL_8_4".to_owned(),
+        };
+        create_instance(&self.registry, &vault, &new).await.unwrap();
+    }
+
+    pub(super) async fn caller(&self, name: &str, mode: Mode) -> Caller {
+        let name = proto::AccountName::new(name, PROJECT, "csql.internal").unwrap();
+        let new = NewAccount {
+            name,
+            mode,
+            universe_domain: None,
+        };
+        let account = self.registry.create_account(new).await.unwrap();
+        self.key_of(account, 0).await
+    }
+
+    /// Another key of an account.
+    pub(super) async fn key_of(&self, account: Account, which: usize) -> Caller {
+        let key = &KEYS[which];
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+        let kid = store::random_id().unwrap();
+        let public_key = public.as_ref().to_vec();
+        let new = NewKey {
+            kid: kid.clone(),
+            algorithm: Algorithm::Rs256,
+            public_key,
+        };
+        self.registry.create_key(&account, &new).await.unwrap();
+        Caller { account, kid, key }
+    }
+
+    pub(super) async fn grant(&self, instance: &str, caller: &Caller, role: Role) {
+        let instance = self.registry.named_instance(instance).await.unwrap();
+        let permission = Permission {
+            account: caller.account.name.clone(),
+            account_enabled: true,
+            role,
+            db_users: Vec::new(),
+            schemas: Vec::new(),
+        };
+        self.registry
+            .grant(&instance, &caller.account, &permission, false)
+            .await
+            .unwrap();
+    }
+
+    pub(super) async fn ungrant(&self, instance: &str, caller: &Caller, role: Role) {
+        let instance = self.registry.named_instance(instance).await.unwrap();
+        self.registry
+            .ungrant(&instance, &caller.account, role)
+            .await
+            .unwrap();
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(super) async fn post_form(&self, form: &str) -> Answer {
+        let request = self.client.post(self.url("/token"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(form.to_owned()).send().await.unwrap()).await
+    }
+
+    pub(super) async fn post_assertion(&self, assertion: &str) -> Answer {
+        let grant_type = JWT_BEARER.replace(':', "%3A");
+        self.post_form(&format!("assertion={assertion}&grant_type={grant_type}"))
+            .await
+    }
+
+    pub(super) async fn get(&self, path: &str, bearer: &str) -> Answer {
+        let request = self.client.get(self.url(path)).bearer_auth(bearer);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    pub(super) async fn post(&self, path: &str, bearer: &str, body: &Value) -> Answer {
+        let request = self
+            .client
+            .post(self.url(path))
+            .bearer_auth(bearer)
+            .json(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// An access token, bound to a key if one is given.
+    pub(super) async fn token(&self, caller: &Caller, key: Option<&PrivateKey>) -> String {
+        let mut claims = caller.claims(self);
+        if let Some(key) = key {
+            claims["cnf"] = confirmation(key);
+        }
+        let answer = self.post_assertion(&caller.sign(&claims)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A certificate for `key` of the instance; strict accounts only.
+    pub(super) async fn certify(
+        &self,
+        caller: &Caller,
+        instance: &str,
+        key: &PrivateKey,
+    ) -> Answer {
+        let token = self.token(caller, Some(key)).await;
+        let body = json!({ "public_key": key.public_key_pem() });
+        self.post(&ephemeral(instance), &token, &body).await
+    }
+
+    /// Stops, and waits for every task.
+    pub(super) async fn stop(self) {
+        self.shutdown.request(Signal::Terminate);
+        self.shutdown.request(Signal::Terminate);
+        self.tracker.close();
+        tokio::time::timeout(PATIENCE, self.tracker.wait())
+            .await
+            .unwrap();
+    }
+
+    /// Tells it to stop, as SIGTERM does.
+    pub(super) fn request_stop(&self) {
+        self.shutdown.request(Signal::Terminate);
+    }
+}
+
+/// The path of `:generateEphemeralCert`.
+pub(super) fn ephemeral(instance: &str) -> String {
+    format!("/sql/v1beta4/projects/{PROJECT}/instances/{instance}:generateEphemeralCert")
+}
+
+/// The path of `connectSettings`.
+pub(super) fn settings(instance: &str) -> String {
+    format!("/sql/v1beta4/projects/{PROJECT}/instances/{instance}/connectSettings")
+}
+
+pub(super) fn confirmation(key: &PrivateKey) -> Value {
+    serde_json::to_value(Confirmation::of_spki(key.spki_der())).unwrap()
+}
+
+impl Caller {
+    /// The claims that our own client writes.
+    pub(super) fn claims(&self, world: &World) -> Value {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let jti = format!(
+            "jti-of-a-test-{:016}",
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let name = self.account.name.as_str();
+        json!({
+            "iss": name,
+            "sub": name,
+            "aud": format!("{ENDPOINT}/token"),
+            "scope": SCOPE_ADMIN,
+            "iat": world.now(),
+            "exp": world.now() + 600,
+            "jti": jti,
+        })
+    }
+
+    /// The claims that Google's libraries write.
+    pub(super) fn google_claims(&self, world: &World) -> Value {
+        json!({
+            "iss": self.account.name.as_str(),
+            "aud": GOOGLE,
+            "scope": SCOPE_ADMIN,
+            "iat": world.now(),
+            "exp": world.now() + 3600,
+        })
+    }
+
+    pub(super) fn sign(&self, claims: &Value) -> String {
+        self.sign_with(
+            &json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid }),
+            claims,
+        )
+    }
+
+    pub(super) fn sign_with(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// Signs texts as they are, however bad they are as JSON.
+    pub(super) fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = unsigned(header, claims);
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        let random = SystemRandom::new();
+        self.key
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &random,
+                signed.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// DER of the public key.
+    pub(super) fn public_key(&self) -> Vec<u8> {
+        let public: PublicKeyX509Der<'_> = self.key.public_key().as_der().unwrap();
+        public.as_ref().to_vec()
+    }
+}
+
+/// The first two parts of a JWT.
+pub(super) fn unsigned(header: &str, claims: &str) -> String {
+    format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims)
+    )
+}
+
+/// What the CA said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: reqwest::header::HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    pub(super) async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The message of an error in Google's shape; fails if it has not that shape.
+    pub(super) fn google_error(&self) -> (u16, &str, &str) {
+        assert_eq!(self.headers["content-type"], "application/json");
+        let error = &self.body["error"];
+        assert_eq!(error["code"], self.status.as_u16(), "{self:?}");
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.is_empty());
+        assert_eq!(error["errors"][0]["message"], message);
+        (
+            self.status.as_u16(),
+            error["errors"][0]["reason"].as_str().unwrap(),
+            message,
+        )
+    }
+
+    /// Error and description in OAuth's shape; fails if it has not that shape.
+    pub(super) fn oauth_error(&self) -> (u16, &str, &str) {
+        assert_eq!(self.headers["content-type"], "application/json");
+        assert_eq!(self.headers["cache-control"], "no-store");
+        let text = |name: &str| {
+            self.body[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{self:?}"))
+        };
+        (
+            self.status.as_u16(),
+            text("error"),
+            text("error_description"),
+        )
+    }
+
+    /// The certificate of an answer, as DER.
+    pub(super) fn certificate(&self) -> Vec<u8> {
+        use rustls_pki_types::pem::PemObject as _;
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        let pem = ["ephemeralCert", "serverCert"]
+            .into_iter()
+            .find_map(|name| self.body[name]["cert"].as_str())
+            .unwrap();
+        assert!(
+            pem.ends_with("-----END CERTIFICATE-----\n"),
+            "nothing after the last line"
+        );
+        rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes())
+            .unwrap()
+            .to_vec()
+    }
+}
