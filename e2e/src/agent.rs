@@ -118,13 +118,13 @@ fn launch(
             .iter()
             .map(|instance| format!("--instance={instance}")),
     );
-    // With a Unix socket's database an agent that stays root is refused: it would pass for root there.
+    // As root it would pass for root at a database by Unix socket, as `nobody` for the database itself.
     if geteuid().is_root() {
-        command.arg("--run-as=nobody");
+        command.arg("--run-as=daemon");
     }
     Process::spawn(
         "cloudsql-proxy-server",
         &mut command,
-        &folder.join("agent.log"),
+        &folder.join(format!("agent-{}.log", address.ip())),
     )
 }

@@ -71,6 +71,11 @@ impl Authority {
         &mut self.process
     }
 
+    /// Whether it accepts connections.
+    pub fn is_up(&self) -> bool {
+        accepts(self.listen)
+    }
+
     /// Ends it at once, as a crash would.
     pub fn crash(&mut self) -> Result<()> {
         self.process.kill()

@@ -1,6 +1,7 @@
 //! The programs of `e2e/clients`: one JSON request a line in, one JSON answer a line out.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Driver {
     child: Child,
     requests: ChildStdin,
     answers: Receiver<std::io::Result<String>>,
+    complaints: File,
 }
 
 impl Driver {
@@ -58,9 +60,11 @@ impl Driver {
     }
 
     fn start(command: &mut Command) -> Result<Self> {
+        let complaints = tempfile::tempfile()?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(complaints.try_clone()?)
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
         let requests = child.stdin.take().context("the driver's input")?;
@@ -78,6 +82,7 @@ impl Driver {
             child,
             requests,
             answers,
+            complaints,
         })
     }
 
@@ -92,14 +97,25 @@ impl Driver {
         );
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
-        self.requests
-            .write_all(&line)
-            .context("asking the driver")?;
-        let answer = self
-            .answers
-            .recv_timeout(PATIENCE)
-            .context("the driver does not answer")??;
+        let answer = self.exchange(&line);
+        let answer = answer.with_context(|| format!("the driver said: {}", self.complaints()))?;
         read(&answer).with_context(|| format!("the driver's answer {answer}"))
+    }
+
+    fn exchange(&mut self, line: &[u8]) -> Result<String> {
+        self.requests.write_all(line).context("asking the driver")?;
+        let answer = self.answers.recv_timeout(PATIENCE);
+        Ok(answer.context("the driver does not answer")??)
+    }
+
+    /// What it wrote to its standard error.
+    fn complaints(&mut self) -> String {
+        let mut text = String::new();
+        let read = self
+            .complaints
+            .rewind()
+            .and_then(|()| self.complaints.read_to_string(&mut text));
+        read.map_or_else(|error| error.to_string(), |_| text)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The client beside the application, as a process.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 
@@ -10,8 +10,12 @@ use crate::authority::{PROJECT, REGION};
 use crate::clients::Address;
 use crate::paths::binary;
 use crate::place::Place;
-use crate::probe::status;
 use crate::process::Process;
+
+/// What it says once its listeners accept; Google's proxy says the same.
+const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A client with one or more mounts.
 pub struct Proxy {
@@ -64,20 +68,15 @@ impl Proxy {
         mounts: &[Mount],
         arguments: &[&str],
     ) -> Result<Self> {
-        let health = SocketAddr::new(place.address(), place.free_port()?);
         let mut command = Command::new(binary("cloudsql-proxy")?);
         command.arg("--credentials-file").arg(key_file);
-        command.arg("--health-check");
-        command.arg(format!("--http-address={}", health.ip()));
-        command.arg(format!("--http-port={}", health.port()));
         command
             .args(mounts.iter().map(|mount| &mount.argument))
             .args(arguments);
-        let log = place.join(&format!("proxy-{}.log", health.port()));
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let log = place.join(&format!("proxy-{number}.log"));
         let mut process = Process::spawn("cloudsql-proxy", &mut command, &log)?;
-        process.ready_when("the client's start", |_| {
-            Ok(status(health, "/startup").ok() == Some(200))
-        })?;
+        process.ready_when("the client's start", |log| Ok(log.contains(STARTED)))?;
         Ok(Self { process })
     }
 

@@ -15,10 +15,19 @@ pub const CLIENT_ACCOUNT: &str = "shop";
 /// The account of the agent.
 pub const AGENT_ACCOUNT: &str = "agent";
 
+/// How the two instances are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// By one agent. It learns from the name in the TLS hello which certificate to show, so a client that sends none
+    /// (Google's Python connector does not, when it dials an IP address) finds the first instance only.
+    Together,
+    /// By an agent each, at an address each.
+    Apart,
+}
+
 /// A database that can be reached through the tunnel. Fields end in the order in which they stand.
 pub struct World {
-    /// The agent, which serves one instance for each leg.
-    pub agent: Agent,
+    agents: Vec<Agent>,
     /// The CA.
     pub authority: Authority,
     /// The database.
@@ -37,31 +46,61 @@ pub const fn instance(leg: Leg) -> &'static str {
 }
 
 impl World {
-    /// Starts everything but a client.
+    /// Starts everything but a client, with one agent and the account [`CLIENT_ACCOUNT`].
     pub fn start(flavor: Flavor) -> Result<Self> {
+        Self::with(flavor, Serving::Together, CLIENT_ACCOUNT, Dialect::Ours)
+    }
+
+    /// Starts everything but a client; `account` may connect to both instances.
+    pub fn with(flavor: Flavor, serving: Serving, account: &str, dialect: Dialect) -> Result<Self> {
         let place = Place::new("world")?;
         let database = Database::start(flavor, &place)?;
         let authority = Authority::start(&place)?;
-        let address = Loopback::reserve()?;
-        for leg in Leg::ALL {
-            let agent_address = address.ip().to_string();
-            authority.create_instance(instance(leg), &agent_address, flavor.database_version())?;
-        }
-        let key_file = authority.create_account(CLIENT_ACCOUNT, Dialect::Ours)?;
-        let agent_key_file = authority.create_account(AGENT_ACCOUNT, Dialect::Ours)?;
-        for leg in Leg::ALL {
-            authority.grant(instance(leg), CLIENT_ACCOUNT, "client")?;
-            authority.grant(instance(leg), AGENT_ACCOUNT, "agent")?;
-        }
-        let instances = Leg::ALL.map(|leg| leg.argument(instance(leg), &database));
-        let agent = Agent::start(&place, &agent_key_file, address, &instances)?;
-        Ok(Self {
-            agent,
+        let key_file = authority.create_account(account, dialect)?;
+        authority.create_account(AGENT_ACCOUNT, Dialect::Ours)?;
+        let groups: &[&[Leg]] = match serving {
+            Serving::Together => &[&Leg::ALL],
+            Serving::Apart => &[&[Leg::Unix], &[Leg::Tcp]],
+        };
+        let mut world = Self {
+            agents: Vec::new(),
             authority,
             database,
             place,
             key_file,
-        })
+        };
+        for legs in groups {
+            let agent = world.serve(account, legs)?;
+            world.agents.push(agent);
+        }
+        Ok(world)
+    }
+
+    /// Creates the instances of these legs and starts an agent for them.
+    fn serve(&self, account: &str, legs: &[Leg]) -> Result<Agent> {
+        let address = Loopback::reserve()?;
+        let at = address.ip().to_string();
+        let version = self.database.flavor().database_version();
+        for leg in legs {
+            let name = instance(*leg);
+            self.authority.create_instance(name, &at, version)?;
+            self.authority.grant(name, account, "client")?;
+            self.authority.grant(name, AGENT_ACCOUNT, "agent")?;
+        }
+        let argument = |leg: &Leg| leg.argument(instance(*leg), &self.database);
+        let instances: Vec<String> = legs.iter().map(argument).collect();
+        let key_file = self.place.join(&format!("{AGENT_ACCOUNT}.json"));
+        Agent::start(&self.place, &key_file, address, &instances)
+    }
+
+    /// Ends every agent at once, as a crash would.
+    pub fn crash_agents(&mut self) -> Result<()> {
+        self.agents.iter_mut().try_for_each(Agent::crash)
+    }
+
+    /// Starts them again, at the same addresses.
+    pub fn resume_agents(&mut self) -> Result<()> {
+        self.agents.iter_mut().try_for_each(Agent::resume)
     }
 
     /// The key file of the applications' account.

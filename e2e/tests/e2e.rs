@@ -11,6 +11,8 @@
 mod direct;
 #[path = "e2e/google_connectors.rs"]
 mod google_connectors;
+#[path = "e2e/grants.rs"]
+mod grants;
 #[path = "e2e/layout.rs"]
 mod layout;
 #[path = "e2e/outage.rs"]

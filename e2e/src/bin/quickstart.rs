@@ -9,6 +9,7 @@ use e2e::databases::{Flavor, PASSWORD, SCHEMA};
 use e2e::paths::installed;
 use e2e::proxy::Mount;
 use e2e::world::{World, instance};
+use tokio::signal::unix::{SignalKind, signal};
 
 const QUERY: &str = "SELECT 'through the tunnel' AS came, VERSION() AS version, USER() AS user";
 
@@ -62,9 +63,17 @@ fn say(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
+/// Ctrl-C or SIGTERM: either way everything that was started is ended and removed.
 fn wait_for_interrupt() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(tokio::signal::ctrl_c())?)
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed?,
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
 }

@@ -11,7 +11,7 @@ use e2e::databases::Flavor;
 use e2e::google::{Connector, Session};
 use e2e::tally;
 use e2e::wait::until;
-use e2e::world::{World, instance};
+use e2e::world::{Serving, World, instance};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "legacy";
@@ -26,19 +26,13 @@ fn login() -> Login {
 }
 
 /// A world with an account for Google's libraries that may connect to both instances.
-fn world(flavor: Flavor) -> (World, PathBuf) {
-    let world = World::start(flavor).unwrap();
-    let key_file = world
-        .authority
-        .create_account(ACCOUNT, Dialect::Google)
-        .unwrap();
-    for leg in Leg::ALL {
-        world
-            .authority
-            .grant(instance(leg), ACCOUNT, "client")
-            .unwrap();
-    }
-    (world, key_file)
+fn world(connector: Connector, flavor: Flavor) -> World {
+    // The Go connector sends the name of the instance in its TLS hello; the Python connector none.
+    let serving = match connector {
+        Connector::Python => Serving::Apart,
+        Connector::Go => Serving::Together,
+    };
+    World::with(flavor, serving, ACCOUNT, Dialect::Google).unwrap()
 }
 
 fn version(session: &mut Session, instance: &str) -> Answer {
@@ -52,8 +46,8 @@ fn version(session: &mut Session, instance: &str) -> Answer {
 }
 
 fn carries_sessions(connector: Connector, flavor: Flavor) {
-    let (world, key_file) = world(flavor);
-    let mut session = Session::start(connector, &world.authority, &key_file).unwrap();
+    let world = world(connector, flavor);
+    let mut session = Session::start(connector, &world.authority, world.key_file()).unwrap();
     for leg in Leg::ALL {
         let instance = instance(leg);
         world.database.flush().unwrap();
@@ -95,14 +89,14 @@ fn the_go_connector_carries_sessions_to_mariadb_10_11() {
 
 /// A connector that cannot dial the agent asks for new settings and a new certificate, and recovers with them.
 fn recovers_by_a_forced_refresh(connector: Connector) {
-    let (mut world, key_file) = world(Flavor::MySql9);
+    let mut world = world(connector, Flavor::MySql9);
     let instance = instance(Leg::Tcp);
-    let mut session = Session::start(connector, &world.authority, &key_file).unwrap();
+    let mut session = Session::start(connector, &world.authority, world.key_file()).unwrap();
     version(&mut session, instance).unwrap();
     let before = world.authority.certificates(instance).unwrap().len();
-    world.agent.crash().unwrap();
+    world.crash_agents().unwrap();
     version(&mut session, instance).unwrap_err();
-    world.agent.resume().unwrap();
+    world.resume_agents().unwrap();
     until(
         "a session after the agent's return",
         REFRESH_PATIENCE,
@@ -148,7 +142,7 @@ fn with_the_key_of(other: &Path, key_file: &Path) -> PathBuf {
 }
 
 fn refusals_are_clear(connector: Connector) {
-    let (world, key_file) = world(Flavor::MySql9);
+    let world = world(connector, Flavor::MySql9);
     let authority = &world.authority;
     let stranger = authority.create_account(STRANGER, Dialect::Google).unwrap();
     let ask = |key_file: &Path, instance: &str| {
@@ -156,11 +150,11 @@ fn refusals_are_clear(connector: Connector) {
         version(&mut session, instance).unwrap_err()
     };
     let legs = instance(Leg::Tcp);
-    let wrong_key = ask(&with_the_key_of(&stranger, &key_file), legs);
+    let wrong_key = ask(&with_the_key_of(&stranger, world.key_file()), legs);
     assert_says(&wrong_key, &["invalid_grant"]);
     let no_grant = ask(&stranger, legs);
     assert_says(&no_grant, &["403", legs]);
-    let unknown = ask(&key_file, "no-such-database");
+    let unknown = ask(world.key_file(), "no-such-database");
     assert!(
         ["403", "404"]
             .iter()
