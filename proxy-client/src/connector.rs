@@ -72,6 +72,7 @@ impl Connector {
             ..hello.clone()
         };
         let rest = opening::run(&mut stream, dialect, info.engine, &hello, deadline).await?;
+        self.refresher.worked(info);
         Ok(Tunnel {
             stream,
             rest,

@@ -2,8 +2,8 @@
 
 use proto::{Code, InstanceName, Refusal};
 use transport::authority::AuthorityError;
-use transport::error::{BindError, DialError, MaterialError, chain};
-use transport::tls::{Alert, TlsError};
+use transport::error::{BindError, DialError, chain};
+use transport::tls::{Alert, MaterialError, TlsError};
 use transport::{Blame, Retry};
 
 /// The CA did not give us what a connection needs.

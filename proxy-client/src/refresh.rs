@@ -26,7 +26,8 @@ pub use info::ConnectionInfo;
 const PACE: Duration = Duration::from_secs(1);
 /// The same when the CA asks for fewer requests.
 const THROTTLED_PACE: Duration = Duration::from_secs(5);
-/// Settings and certificate that are younger are not fetched again because an agent refuses them.
+/// Settings and certificate that no agent has accepted yet are not fetched again, for an agent's sake, while they are
+/// younger: it would refuse the next ones too.
 const MIN_AGE: Duration = Duration::from_secs(10);
 
 /// The outcome of an attempt, for all who wait for it.
@@ -50,6 +51,8 @@ struct State {
     failures: Failures,
     /// When the current information came.
     fetched: Option<Instant>,
+    /// Whether an agent has accepted it.
+    has_worked: bool,
     last: u64,
 }
 
@@ -121,6 +124,14 @@ impl Refresher {
         match flight {
             Ok(flight) => Some(wait(flight, deadline).await),
             Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// An agent has accepted this.
+    pub fn worked(&self, info: &ConnectionInfo) {
+        let current = self.current.load().as_ref().map(|info| info.number);
+        if current == Some(info.number) {
+            self.state().has_worked = true;
         }
     }
 
@@ -210,6 +221,7 @@ impl Refresher {
                 self.current.store(Some(Arc::clone(info)));
                 state.failures = Failures::default();
                 state.fetched = Some(Instant::now());
+                state.has_worked = false;
             }
             Err(error) => {
                 // Once when it begins, and again when it becomes another failure.
@@ -250,8 +262,11 @@ impl Refresher {
 
 impl State {
     /// Whether what we have is too young for another to be better.
+    ///
+    /// What worked once and does not any more has been overtaken: then a second is enough.
     fn is_young(&self) -> bool {
-        self.fetched.is_some_and(|at| at.elapsed() < MIN_AGE)
+        let min_age = if self.has_worked { PACE } else { MIN_AGE };
+        self.fetched.is_some_and(|at| at.elapsed() < min_age)
     }
 }
 

@@ -19,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 use transport::authority::{Authority, AuthorityError, AuthoritySettings};
-use transport::error::MaterialError;
-use transport::tls::PrivateKey;
+use transport::tls::{MaterialError, PrivateKey};
 
 use crate::config::{AuthorityConfig, Config, Http, InstanceConfig, Keys, Refresh, Stop};
 use crate::connector::Connector;

@@ -1,0 +1,199 @@
+//! A double of the agent, with a database behind it that greets and then repeats what it hears.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proto::frame::{self, Answer, Hello, VERSION};
+use proto::{InstanceName, Refusal};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::tls::{Dialect, Material, ServedInstances, TlsPeer, TlsServer, TrustRoots};
+
+use crate::ca::Instance;
+use crate::pki::CaKey;
+use crate::time::Time;
+
+/// What the database says first.
+pub(crate) const GREETING: &[u8] = b"\x05\0\0\0hello";
+
+/// How the agent behaves behind TLS.
+#[derive(Clone)]
+pub(crate) enum Manner {
+    Serving,
+    Refusing(Refusal),
+    Silent,
+    HangingUp,
+}
+
+#[derive(Debug, Default)]
+struct Served {
+    roots: Mutex<HashMap<InstanceName, Arc<TrustRoots>>>,
+    material: Mutex<HashMap<String, Arc<Material>>>,
+}
+
+impl ServedInstances for Served {
+    fn client_roots(&self, instance: &InstanceName) -> Option<Arc<TrustRoots>> {
+        self.roots.lock().unwrap().get(instance).cloned()
+    }
+
+    fn server_material(&self, sni: Option<&str>) -> Option<Arc<Material>> {
+        let material = self.material.lock().unwrap();
+        match sni {
+            Some(name) => material.get(name).cloned(),
+            None => material.values().next().cloned(),
+        }
+    }
+}
+
+/// What the agent's tasks share.
+struct Inner {
+    served: Arc<Served>,
+    tls: TlsServer,
+    manner: Mutex<Manner>,
+    hellos: Mutex<Vec<Hello>>,
+    refused: Mutex<Vec<String>>,
+    cut: Mutex<CancellationToken>,
+    tasks: TaskTracker,
+}
+
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+impl Agent {
+    pub(crate) async fn start(time: &Time) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let served = Arc::new(Served::default());
+        let shown: Arc<dyn ServedInstances> = Arc::<Served>::clone(&served);
+        let agent = Self {
+            address: listener.local_addr().unwrap(),
+            inner: Arc::new(Inner {
+                served,
+                tls: TlsServer::new(shown, time.clock()).unwrap(),
+                manner: Mutex::new(Manner::Serving),
+                hellos: Mutex::default(),
+                refused: Mutex::default(),
+                cut: Mutex::default(),
+                tasks: TaskTracker::new(),
+            }),
+        };
+        agent.serve(listener);
+        agent
+    }
+
+    pub(crate) fn serves(&self, instance: &Instance) {
+        self.believes(&instance.name, &instance.client_ca);
+        let material = instance.server_ca.server(&instance.name);
+        let mut shown = self.inner.served.material.lock().unwrap();
+        shown.insert(instance.name.dns_name(), Arc::new(material));
+    }
+
+    /// From now on, clients of the instance come from this CA.
+    pub(crate) fn believes(&self, instance: &InstanceName, client_ca: &CaKey) {
+        let mut roots = self.inner.served.roots.lock().unwrap();
+        roots.insert(instance.clone(), Arc::new(client_ca.roots()));
+    }
+
+    pub(crate) fn manner(&self, manner: Manner) {
+        *self.inner.manner.lock().unwrap() = manner;
+    }
+
+    pub(crate) fn hellos(&self) -> Vec<Hello> {
+        self.inner.hellos.lock().unwrap().clone()
+    }
+
+    /// Why handshakes failed.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        self.inner.refused.lock().unwrap().clone()
+    }
+
+    /// Nobody listens any more, and all sessions end.
+    pub(crate) async fn stop(&self) {
+        self.inner.cut.lock().unwrap().cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.inner.tasks.reopen();
+    }
+
+    pub(crate) async fn restart(&self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.serve(listener);
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let cut = CancellationToken::new();
+        *self.inner.cut.lock().unwrap() = cut.clone();
+        let inner = Arc::clone(&self.inner);
+        self.inner.tasks.spawn(async move {
+            while let Some(Ok((socket, _))) = cut.run_until_cancelled(listener.accept()).await {
+                let (agent, cut) = (Arc::clone(&inner), cut.clone());
+                inner.tasks.spawn(async move {
+                    cut.run_until_cancelled(agent.session(socket)).await;
+                });
+            }
+        });
+    }
+}
+
+impl Inner {
+    async fn session(&self, socket: TcpStream) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut peer = match self.tls.accept(socket, deadline).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                let text = transport::error::chain(&error);
+                self.refused.lock().unwrap().push(text);
+                return;
+            }
+        };
+        let manner = self.manner.lock().unwrap().clone();
+        if peer.dialect == Dialect::Framed && !self.preamble(&mut peer, &manner).await {
+            return;
+        }
+        match manner {
+            Manner::Serving => {
+                peer.stream.write_all(GREETING).await.unwrap();
+                peer.stream.flush().await.unwrap();
+                let (mut reader, mut writer) = tokio::io::split(peer.stream);
+                // Whoever leaves first, the session is over.
+                if tokio::io::copy(&mut reader, &mut writer).await.is_ok() {
+                    writer.shutdown().await.ok();
+                }
+            }
+            Manner::Silent => std::future::pending().await,
+            Manner::HangingUp | Manner::Refusing(_) => {
+                peer.stream.shutdown().await.ok();
+            }
+        }
+    }
+
+    /// `true` when the session goes on.
+    async fn preamble(&self, peer: &mut TlsPeer, manner: &Manner) -> bool {
+        let mut input = Vec::new();
+        let hello: Hello = loop {
+            match frame::decode(&mut input).unwrap() {
+                Some(hello) => break hello,
+                None => match peer.stream.read_buf(&mut input).await {
+                    Ok(0) | Err(_) => return false,
+                    Ok(_) => {}
+                },
+            }
+        };
+        self.hellos.lock().unwrap().push(hello);
+        let answer = match manner {
+            Manner::Serving => Answer::Ok { version: VERSION },
+            Manner::Refusing(refusal) => Answer::Refused(refusal.clone()),
+            Manner::Silent | Manner::HangingUp => return true,
+        };
+        let bytes = frame::encode(&answer).unwrap();
+        peer.stream.write_all(&bytes).await.unwrap();
+        peer.stream.flush().await.unwrap();
+        true
+    }
+}

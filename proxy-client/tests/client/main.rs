@@ -1,0 +1,20 @@
+//! The client as a library and as a program, against doubles of the CA and of the agent.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what goes wrong in a test ends it"
+)]
+
+mod agent;
+mod ca;
+mod instances;
+mod limits;
+mod outage;
+mod pki;
+mod program;
+mod refusals;
+mod renewal;
+mod sessions;
+mod time;
+mod world;

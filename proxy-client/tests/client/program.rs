@@ -1,0 +1,182 @@
+//! The program itself: flags, exit codes, lines.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::agent::GREETING;
+use crate::world::{World, first_words};
+
+/// The program, without what the environment of the test has to say.
+fn program(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    command.env_clear().args(flags).stdin(Stdio::null());
+    command
+}
+
+fn run(flags: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = program(flags).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// Kills what a failed test leaves behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Running {
+    fn start(flags: &[&str]) -> Self {
+        let mut command = program(flags);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// Lines of standard output up to the one that says that it has started.
+    fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for line in BufReader::new(self.0.stdout.as_mut().unwrap()).lines() {
+            lines.push(line.unwrap());
+            if lines.last().unwrap().contains(STARTED) {
+                return lines;
+            }
+        }
+        let mut errors = String::new();
+        self.0
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_string(&mut errors)
+            .unwrap();
+        panic!("it ended: {errors}");
+    }
+
+    fn terminated(mut self) -> Option<i32> {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.0.wait().unwrap().code()
+    }
+}
+
+const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn wrong_settings_end_with_64_and_all_complaints() {
+    let (code, text) = run(&["p:r:a?prot=1", "--ca-certificate=/nonexistent", "--token=t"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        text.contains("did you mean port?") && text.contains("/nonexistent"),
+        "{text}"
+    );
+    assert_eq!(run(&["--port=many"]).0, Some(64));
+    assert_eq!(
+        run(&["--instance=p:r:a", "--log-level=a=loud", "--token=t"]).0,
+        Some(64)
+    );
+    let (code, text) = run(&["--token=t"]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("--instance=db1"), "{text}");
+}
+
+#[test]
+fn a_half_written_key_file_ends_with_64_and_shows_nothing_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.json");
+    let half =
+        "{\"type\":\"service_account\",\n\"private_key\":\"-----BEGIN PRIVATE KEY-----\\nSECRET";
+    std::fs::write(&path, half).unwrap();
+    let (code, text) = run(&["db1", "--credentials-file", path.to_str().unwrap()]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("key.json: is cut off at line 2"), "{text}");
+    assert!(!text.contains("SECRET"), "{text}");
+}
+
+#[test]
+fn a_settings_file_with_wrong_keys_ends_with_64_and_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    std::fs::write(&path, "instanse = [\"p:r:a\"]\nport = \"x\"\n").unwrap();
+    let (code, text) = run(&["--config-file", path.to_str().unwrap()]);
+    assert_eq!(code, Some(64));
+    assert!(
+        text.contains("did you mean instance?") && text.contains("port"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_endpoint_in_clear_across_the_network_ends_the_program_with_its_reason() {
+    let flags = [
+        "p:r:a?port=0",
+        "--token=t",
+        "--sqladmin-api-endpoint=http://192.0.2.1",
+    ];
+    let (code, text) = run(&flags);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("must be https"), "{text}");
+}
+
+#[test]
+fn help_names_every_flag_with_its_variable_and_ends_with_0() {
+    let output = program(&["--help"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for (flag, variable) in [
+        ("--instance", "CSQL_PROXY_INSTANCE"),
+        ("--credentials-file", "CSQL_PROXY_CREDENTIALS_FILE"),
+        ("--unix-socket", "CSQL_PROXY_UNIX_SOCKET"),
+        ("--max-sigterm-delay", "CSQL_PROXY_MAX_SIGTERM_DELAY"),
+    ] {
+        assert!(text.contains(flag) && text.contains(variable), "{flag}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_where_it_listens_and_that_it_has_started_as_text_and_as_json() {
+    let (world, _) = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.json");
+    std::fs::write(&key, world.ca.key_file()).unwrap();
+    for style in [&[][..], &["--structured-logs"]] {
+        let (port, tunnel_port) = (free_port(), world.agent.address.port());
+        let instance = format!("--instance=db1?port={port}&tunnel-port={tunnel_port}");
+        let mut flags = vec![
+            instance.as_str(),
+            "--credentials-file",
+            key.to_str().unwrap(),
+        ];
+        flags.extend_from_slice(style);
+        let mut running = Running::start(&flags);
+        let lines = tokio::task::block_in_place(|| running.lines());
+        let text = lines.join("\n");
+        assert!(lines.len() <= 6, "{text}");
+        assert!(
+            text.contains(&format!("[demo:eu:db1] Listening on 127.0.0.1:{port}")),
+            "{text}"
+        );
+        if !style.is_empty() {
+            let last: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+            assert_eq!(last["message"], STARTED);
+            assert_eq!(last["severity"], "INFO");
+        }
+        let mut app = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap();
+        // Certificates of this CA's time are years ahead: the CA's clock decides.
+        assert_eq!(first_words(&mut app).await, GREETING);
+        let code = tokio::task::block_in_place(|| running.terminated());
+        assert_eq!(code, Some(143), "a session was open");
+    }
+}
