@@ -9,6 +9,7 @@ mod certificate;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -93,15 +94,13 @@ impl Enrolment {
             text,
         }
     }
+}
 
-    /// Waits until `due`, or until a handshake needs what is missing, but never less than [`SPACING`] after `last`.
-    async fn wait(&self, due: Instant, last: Instant) {
-        tokio::select! {
-            () = tokio::time::sleep_until(due) => {}
-            () = self.instance.used.notified() => {
-                tokio::time::sleep_until(last + SPACING).await;
-            }
-        }
+/// Waits until `due`, or until a handshake needs what is missing, but then not less than [`SPACING`] after `last`.
+async fn due_or_used(used: &Notify, due: Instant, last: Instant) {
+    tokio::select! {
+        () = tokio::time::sleep_until(due) => {}
+        () = used.notified() => tokio::time::sleep_until(last + SPACING).await,
     }
 }
 
@@ -111,5 +110,32 @@ fn random() -> f64 {
     match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_be_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
         Err(_) => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_shortens_a_long_wait_but_does_not_make_the_agent_ask_all_the_time() {
+        let used = Notify::new();
+        let start = Instant::now();
+        let due = start + Duration::from_secs(30);
+        used.notify_one();
+        due_or_used(&used, due, start).await;
+        assert_eq!(start.elapsed(), SPACING);
+        due_or_used(&used, due, start).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(30));
+        used.notify_one();
+        due_or_used(&used, due + due.elapsed() + SPACING, start).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn random_numbers_are_in_range_and_differ() {
+        let numbers: Vec<f64> = (0..100).map(|_| random()).collect();
+        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+        assert!(numbers.windows(2).any(|pair| pair.first() != pair.last()));
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 use transport::tls::{Material, MaterialError};
 
-use super::{Ca, Enrolment, SPACING, random};
+use super::{Ca, Enrolment, SPACING, due_or_used, random};
 use crate::material::Problem;
 
 /// Renews for ever.
@@ -44,7 +44,7 @@ pub(super) async fn keep(enrolment: &Enrolment) {
             // However short its life: one that is due as soon as it is here must not make the loop spin.
             due_in(enrolment, enrolment.ca.authority.now(), spread).max(SPACING)
         };
-        enrolment.wait(Instant::now() + wait, last).await;
+        due_or_used(&enrolment.instance.used, Instant::now() + wait, last).await;
     }
 }
 

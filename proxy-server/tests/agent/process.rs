@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use transport::tls::Offer;
 
 use crate::ca::{APP, Ca};
-use crate::client::{Client, echo};
+use crate::client::{Client, echo, rest};
 use crate::database::{Database, Manner};
 use crate::running::{Agent, PATIENCE, eventually, settings};
 
@@ -114,13 +114,15 @@ async fn a_second_signal_and_the_end_of_patience_cut_sessions() {
     for (drain, twice) in [("--drain=60s", true), ("--drain=100ms", false)] {
         let (mut child, agent) = started(&ca, &database, &[drain]).await;
         let client = Client::of(&ca, &agent, Offer::Ours);
-        let _session = eventually(async || open(&client).await).await;
+        let mut session = eventually(async || open(&client).await).await;
         signal(&child, Signal::TERM);
         if twice {
             eventually(async || tokio::net::TcpStream::connect(agent.address).await.err()).await;
             signal(&child, Signal::TERM);
         }
         assert_eq!(exit_code(&mut child).await, Some(143), "{drain}");
+        // Cut, but in order: the client can tell it from an attack.
+        assert!(rest(&mut session).await.is_empty());
     }
 }
 
@@ -171,6 +173,26 @@ async fn the_log_has_a_line_for_each_refusal_and_a_session_only_if_asked_for_and
             assert_eq!(count(&[secret]), 0, "{secret} in {lines:#?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_program_that_was_frozen_beyond_its_certificate_serves_the_first_client_after_it() {
+    let (ca, database) = echoing().await;
+    ca.change(|says| says.lifetime = std::time::Duration::from_secs(4));
+    let (child, agent) = started(&ca, &database, &[]).await;
+    let client = Client::of(&ca, &agent, Offer::Ours);
+    let mut session = eventually(async || open(&client).await).await;
+    signal(&child, Signal::STOP);
+    let frozen = tokio::time::Instant::now();
+    eventually(async || (frozen.elapsed().as_secs() >= 5).then_some(())).await;
+    // It waits in the backlog and is served as soon as the program goes on, before any timer has renewed anything.
+    let go_on = async {
+        tokio::task::yield_now().await;
+        signal(&child, Signal::CONT);
+    };
+    let (first, ()) = tokio::join!(client.open(), go_on);
+    echo(&mut first.unwrap(), b"the first").await;
+    echo(&mut session, b"the one before").await;
 }
 
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
