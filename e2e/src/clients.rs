@@ -122,6 +122,8 @@ impl fmt::Display for Address {
 /// Whether the client's own leg is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
+    /// As the client does by itself: some encrypt whenever the greeting offers it.
+    Usual,
     /// In the clear.
     Off,
     /// Encrypted, the server's certificate not verified.
@@ -162,12 +164,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// A login in the clear, as applications do it on their own machine.
-    pub fn plain(address: Address, login: Login) -> Self {
+    /// A login as applications do it that say nothing about TLS.
+    pub fn usual(address: Address, login: Login) -> Self {
         Self {
             address,
             login,
-            tls: Tls::Off,
+            tls: Tls::Usual,
         }
     }
 
@@ -176,7 +178,11 @@ impl Target {
             "user": self.login.user,
             "password": self.login.password,
             "database": self.login.database,
-            "tls": match self.tls { Tls::Off => "off", Tls::Required => "required" },
+            "tls": match self.tls {
+                Tls::Usual => "usual",
+                Tls::Off => "off",
+                Tls::Required => "required",
+            },
         });
         let address = match &self.address {
             Address::Tcp { host, port } => json!({ "host": host, "port": port }),

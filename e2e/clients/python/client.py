@@ -45,7 +45,7 @@ def connect(request):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         options["ssl"] = context
-    else:
+    elif request.get("tls") == "off":
         options["ssl_disabled"] = True
     return pymysql.connect(**login, **options)
 

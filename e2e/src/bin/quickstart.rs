@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let proxy = world.proxy(std::slice::from_ref(&mount))?;
 
     let [login, _] = flavor.logins();
-    let target = Target::plain(mount.address().clone(), login);
+    let target = Target::usual(mount.address().clone(), login);
     let rows = Client::MariadbCli.query(&target, QUERY)?;
     let Ok(rows) = rows else {
         bail!("the query failed: {rows:?}")

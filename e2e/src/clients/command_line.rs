@@ -46,18 +46,20 @@ fn program(client: Client, tls: Tls) -> Result<Command> {
         command
             .args(["--no-defaults", "--get-server-public-key"])
             .arg(plugins("mysql9/usr/lib/mysql/plugin")?)
-            .arg(match tls {
-                Tls::Off => "--ssl-mode=DISABLED",
-                Tls::Required => "--ssl-mode=REQUIRED",
+            .args(match tls {
+                Tls::Usual => None,
+                Tls::Off => Some("--ssl-mode=DISABLED"),
+                Tls::Required => Some("--ssl-mode=REQUIRED"),
             });
     } else {
         command = Command::new(installed("bin/mariadb10")?);
         command
             .arg("--no-defaults")
             .arg(plugins("mariadb10/usr/lib/libmariadb3/plugin")?)
-            .arg(match tls {
-                Tls::Off => "--skip-ssl",
-                Tls::Required => "--ssl",
+            .args(match tls {
+                Tls::Usual => None,
+                Tls::Off => Some("--skip-ssl"),
+                Tls::Required => Some("--ssl"),
             });
     }
     Ok(command)

@@ -23,7 +23,7 @@ fn query(target: &Target) -> Result<(), SqlError> {
 
 fn target(mount: &Mount) -> Target {
     let [login, _] = FLAVOR.logins();
-    Target::plain(mount.address().clone(), login)
+    Target::usual(mount.address().clone(), login)
 }
 
 #[test]

@@ -20,7 +20,7 @@ const ACCESS_DENIED: u32 = 1045;
 
 fn target(mount: &Mount) -> Target {
     let [login, _] = Flavor::MySql9.logins();
-    Target::plain(mount.address().clone(), login)
+    Target::usual(mount.address().clone(), login)
 }
 
 fn query(target: &Target) -> Answer {

@@ -19,7 +19,7 @@ fn carries_large_values_and_many_sessions(flavor: Flavor) {
     for leg in Leg::ALL {
         for mount in [Mount::tcp, Mount::socket] {
             let mount = mount(&world.place, instance(leg)).unwrap();
-            let target = Target::plain(mount.address().clone(), login.clone());
+            let target = Target::usual(mount.address().clone(), login.clone());
             let _proxy = world.proxy(&[mount]).unwrap();
             for client in DRIVERS {
                 let blob = json!({ "op": "blob", "bytes": FIVE_MEGABYTES });

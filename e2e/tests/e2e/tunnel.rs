@@ -22,6 +22,15 @@ fn knows(client: Client, login: &Login) -> bool {
     }
 }
 
+/// The MariaDB command line that is told nothing about TLS, and is offered none, sends its password for a first login
+/// unencrypted. A server behind a Unix socket takes that; over TCP it does not, and the agent must not repair it.
+fn tls(client: Client, leg: Leg) -> Tls {
+    match (client, leg) {
+        (Client::MariadbCli, Leg::Tcp) => Tls::Off,
+        _ => Tls::Usual,
+    }
+}
+
 fn open_paths(world: &World) -> (Vec<Proxy>, Vec<Path>) {
     let place = &world.place;
     let tcp = Leg::ALL.map(|leg| Mount::tcp(place, instance(leg)).unwrap());
@@ -56,7 +65,7 @@ impl Trial<'_> {
         let target = Target {
             address: address.clone(),
             login,
-            tls: Tls::Off,
+            tls: tls(self.client, *leg),
         };
         match self.client.query(&target, "SELECT VERSION()") {
             Ok(Ok(rows))
