@@ -200,6 +200,8 @@ impl Server {
                 address: listen.to_string(),
                 source,
             })?;
+        let address = listener.local_addr().map_or(listen, |address| address);
+        info!(%address, "answering probes");
         let (healthy, known) =
             tokio::sync::watch::channel(readiness(&self.service.app).await.is_ok());
         let (app, stopping) = (Arc::clone(&self.service.app), shutdown.drain.clone());

@@ -102,6 +102,12 @@ impl Service {
         })
     }
 
+    /// How many agents wait for a change.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.revision.receiver_count() - 1
+    }
+
     /// Looks after the service until it stops.
     pub(crate) async fn look_after(&self) {
         let mut poll = tokio::time::interval(POLL);

@@ -1,12 +1,16 @@
 //! Tests of the service as a whole: a real server on a free port, a real store, real HTTP.
 
 mod agent;
+mod answer;
 mod bounds;
+mod caller;
+mod faults;
 mod https;
 mod identities;
 mod issuing;
 mod malformed;
 mod refusals;
+mod replay;
 mod secrets;
 mod store_failures;
 mod world;

@@ -202,9 +202,8 @@ fn policy(settings: &Settings, complaints: &mut Complaints) -> Policy {
     };
     let leeway = seconds("leeway", settings.leeway, LEEWAY.0, (0, LEEWAY.1));
     let rate = |given: Option<NonZeroU32>, default: u32| {
-        given
-            .or(NonZeroU32::new(default))
-            .unwrap_or(NonZeroU32::MIN)
+        let default = NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN);
+        given.unwrap_or(default)
     };
     let rates = Rates {
         source: rate(settings.rate_per_address, 200),

@@ -191,17 +191,7 @@ fn told(error: &Error) -> Told {
             Status::Unavailable,
             "backendError",
         ),
-        Error::Exists { .. }
-        | Error::Missing { .. }
-        | Error::Settings(_)
-        | Error::File { .. }
-        | Error::Exposed { .. }
-        | Error::Listen { .. }
-        | Error::Schema(_)
-        | Error::Vault(_)
-        | Error::Authority { .. }
-        | Error::Inspection(_)
-        | Error::Crypto(_) => (
+        _ => (
             StatusCode::INTERNAL_SERVER_ERROR,
             Status::Internal,
             "internalError",

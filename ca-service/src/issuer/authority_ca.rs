@@ -242,7 +242,7 @@ fn check(der: &[u8], spki: &[u8], now: Seconds) -> Result<Seconds, &'static str>
         return Err("its certificate is not that of a CA of leaves");
     }
     let usage = certificate.key_usage().ok().flatten();
-    if !usage.is_some_and(|usage| usage.value.flags == CA_USAGE) {
+    if usage.is_none_or(|usage| usage.value.flags != CA_USAGE) {
         return Err("its certificate may not sign certificates");
     }
     let validity = certificate.validity();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proto::admin::AgentSettings;
 use serde_json::json;
 
-use super::world::{Caller, World};
+use super::world::{Caller, PATIENCE, World};
 use crate::registry::{Mode, Permission, Role};
 
 const PATH: &str = "/csql/v1/projects/demo/instances/db1/agentSettings";
@@ -76,10 +76,7 @@ async fn a_change_answers_a_waiting_agent_within_a_second() {
     let query = format!("?revision={}&waitSeconds=20", first.revision);
     let begun = Instant::now();
     let (settings, changed) = tokio::join!(read(&world, &token, &query), async {
-        // The agent is waiting once its request has been counted as a connection.
-        while world.service.app.metrics.connections.get() == 0 {
-            tokio::task::yield_now().await;
-        }
+        wait_until_it_waits(&world).await;
         world.ungrant("db1", &client, Role::Client).await;
         Instant::now()
     });
@@ -123,12 +120,23 @@ async fn a_long_poll_outlives_the_time_of_ordinary_requests() {
     assert!(begun.elapsed() >= Duration::from_secs(17));
 }
 
+async fn wait_until_it_waits(world: &World) {
+    let deadline = Instant::now() + PATIENCE;
+    while world.service.waiting() == 0 {
+        assert!(Instant::now() < deadline, "the agent does not wait");
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn refused_while_waiting(change: impl AsyncFnOnce(&World, &Caller)) -> u16 {
     let (world, _, agent) = World::with_db1().await;
     let token = world.token(&agent, None).await;
     let current = read(&world, &token, "").await.revision;
     let path = format!("{PATH}?revision={current}&waitSeconds=20");
-    let (answer, ()) = tokio::join!(world.get(&path, &token), change(&world, &agent));
+    let (answer, ()) = tokio::join!(world.get(&path, &token), async {
+        wait_until_it_waits(&world).await;
+        change(&world, &agent).await;
+    });
     answer.google_error().0
 }
 
@@ -188,9 +196,7 @@ async fn a_service_that_stops_answers_those_who_wait() {
     let current = read(&world, &token, "").await.revision;
     let query = format!("?revision={current}&waitSeconds=50");
     let (settings, ()) = tokio::join!(read(&world, &token, &query), async {
-        while world.service.app.metrics.connections.get() == 0 {
-            tokio::task::yield_now().await;
-        }
+        wait_until_it_waits(&world).await;
         world.request_stop();
     });
     assert_eq!(settings.revision, current);

@@ -2,25 +2,22 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use daemon::shutdown::{Shutdown, Signal};
-use proto::admin::{JWT_BEARER, SCOPE_ADMIN};
+use proto::admin::JWT_BEARER;
 use proto::claims::Confirmation;
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use transport::tls::PrivateKey;
 
+pub(super) use super::answer::Answer;
+use super::caller::KEYS;
+pub(super) use super::caller::{Caller, unsigned};
 use crate::clock::{Clock, Seconds};
 use crate::issuer::{Lifetimes, create_instance};
 use crate::limits::Rates;
@@ -40,10 +37,6 @@ pub(super) const REGION: &str = "eu";
 pub(super) const ENDPOINT: &str = "https://ca.test:8443";
 pub(super) const GOOGLE: &str = "https://oauth2.googleapis.com/token";
 
-/// Making RSA keys takes long; each account of each test registers one of these under its own id.
-static KEYS: LazyLock<[KeyPair; 2]> =
-    LazyLock::new(|| [(); 2].map(|()| KeyPair::generate(KeySize::Rsa2048).unwrap()));
-
 /// A running CA.
 pub(super) struct World {
     pub(super) registry: Registry,
@@ -54,13 +47,6 @@ pub(super) struct World {
     now: Arc<AtomicI64>,
     shutdown: Shutdown,
     tracker: TaskTracker,
-}
-
-/// A service account with one key.
-pub(super) struct Caller {
-    pub(super) account: Account,
-    pub(super) kid: String,
-    key: &'static KeyPair,
 }
 
 pub(super) fn config(data: &std::path::Path) -> Config {
@@ -184,17 +170,23 @@ impl World {
 
     /// Another key of an account.
     pub(super) async fn key_of(&self, account: Account, which: usize) -> Caller {
-        let key = &KEYS[which];
-        let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
         let kid = store::random_id().unwrap();
-        let public_key = public.as_ref().to_vec();
-        let new = NewKey {
+        let caller = Caller {
+            account,
             kid: kid.clone(),
+            key: &KEYS[which],
+        };
+        let public_key = caller.public_key();
+        let new = NewKey {
+            kid,
             algorithm: Algorithm::Rs256,
             public_key,
         };
-        self.registry.create_key(&account, &new).await.unwrap();
-        Caller { account, kid, key }
+        self.registry
+            .create_key(&caller.account, &new)
+            .await
+            .unwrap();
+        caller
     }
 
     pub(super) async fn grant(&self, instance: &str, caller: &Caller, role: Role) {
@@ -301,147 +293,4 @@ pub(super) fn settings(instance: &str) -> String {
 
 pub(super) fn confirmation(key: &PrivateKey) -> Value {
     serde_json::to_value(Confirmation::of_spki(key.spki_der())).unwrap()
-}
-
-impl Caller {
-    /// The claims that our own client writes.
-    pub(super) fn claims(&self, world: &World) -> Value {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let jti = format!(
-            "jti-of-a-test-{:016}",
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let name = self.account.name.as_str();
-        json!({
-            "iss": name,
-            "sub": name,
-            "aud": format!("{ENDPOINT}/token"),
-            "scope": SCOPE_ADMIN,
-            "iat": world.now(),
-            "exp": world.now() + 600,
-            "jti": jti,
-        })
-    }
-
-    /// The claims that Google's libraries write.
-    pub(super) fn google_claims(&self, world: &World) -> Value {
-        json!({
-            "iss": self.account.name.as_str(),
-            "aud": GOOGLE,
-            "scope": SCOPE_ADMIN,
-            "iat": world.now(),
-            "exp": world.now() + 3600,
-        })
-    }
-
-    pub(super) fn sign(&self, claims: &Value) -> String {
-        self.sign_with(
-            &json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid }),
-            claims,
-        )
-    }
-
-    pub(super) fn sign_with(&self, header: &Value, claims: &Value) -> String {
-        self.sign_text(&header.to_string(), &claims.to_string())
-    }
-
-    /// Signs texts as they are, however bad they are as JSON.
-    pub(super) fn sign_text(&self, header: &str, claims: &str) -> String {
-        let signed = unsigned(header, claims);
-        let mut signature = vec![0; self.key.public_modulus_len()];
-        let random = SystemRandom::new();
-        self.key
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &random,
-                signed.as_bytes(),
-                &mut signature,
-            )
-            .unwrap();
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    /// DER of the public key.
-    pub(super) fn public_key(&self) -> Vec<u8> {
-        let public: PublicKeyX509Der<'_> = self.key.public_key().as_der().unwrap();
-        public.as_ref().to_vec()
-    }
-}
-
-/// The first two parts of a JWT.
-pub(super) fn unsigned(header: &str, claims: &str) -> String {
-    format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims)
-    )
-}
-
-/// What the CA said.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: reqwest::header::HeaderMap,
-    pub(super) body: Value,
-}
-
-impl Answer {
-    pub(super) async fn of(response: Response) -> Self {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Self {
-            status,
-            headers,
-            body,
-        }
-    }
-
-    /// The message of an error in Google's shape; fails if it has not that shape.
-    pub(super) fn google_error(&self) -> (u16, &str, &str) {
-        assert_eq!(self.headers["content-type"], "application/json");
-        let error = &self.body["error"];
-        assert_eq!(error["code"], self.status.as_u16(), "{self:?}");
-        let message = error["message"].as_str().unwrap();
-        assert!(!message.is_empty());
-        assert_eq!(error["errors"][0]["message"], message);
-        (
-            self.status.as_u16(),
-            error["errors"][0]["reason"].as_str().unwrap(),
-            message,
-        )
-    }
-
-    /// Error and description in OAuth's shape; fails if it has not that shape.
-    pub(super) fn oauth_error(&self) -> (u16, &str, &str) {
-        assert_eq!(self.headers["content-type"], "application/json");
-        assert_eq!(self.headers["cache-control"], "no-store");
-        let text = |name: &str| {
-            self.body[name]
-                .as_str()
-                .unwrap_or_else(|| panic!("{self:?}"))
-        };
-        (
-            self.status.as_u16(),
-            text("error"),
-            text("error_description"),
-        )
-    }
-
-    /// The certificate of an answer, as DER.
-    pub(super) fn certificate(&self) -> Vec<u8> {
-        use rustls_pki_types::pem::PemObject as _;
-        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
-        let pem = ["ephemeralCert", "serverCert"]
-            .into_iter()
-            .find_map(|name| self.body[name]["cert"].as_str())
-            .unwrap();
-        assert!(
-            pem.ends_with("-----END CERTIFICATE-----\n"),
-            "nothing after the last line"
-        );
-        rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes())
-            .unwrap()
-            .to_vec()
-    }
 }

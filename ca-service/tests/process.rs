@@ -1,0 +1,16 @@
+//! The program as a process: commands, exit codes, files, signals, its log.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+#[path = "process/admin.rs"]
+mod admin;
+#[path = "process/crash.rs"]
+mod crash;
+#[path = "process/log.rs"]
+mod log;
+#[path = "process/program.rs"]
+mod program;
+#[path = "process/settings.rs"]
+mod settings;
