@@ -81,6 +81,30 @@ async fn a_ca_that_goes_away_is_not_missed_while_the_certificate_is_valid() {
 }
 
 #[tokio::test]
+async fn a_failed_renewal_keeps_the_certificate_until_it_really_ends() {
+    let (world, _) = World::new().await;
+    let client = world.client().await;
+    client.assert_works().await;
+    world
+        .ca
+        .mood(Mood::Failing(Status::Unavailable, "maintenance"));
+    world.time.advance(50 * 60);
+    client.assert_works().await;
+    let before = world.ca.counts.requests.load(Ordering::SeqCst);
+    // The second attempt begins after the first has failed.
+    let failed_once = async {
+        while world.ca.counts.requests.load(Ordering::SeqCst) < before + 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, failed_once).await.unwrap();
+    client.assert_works().await;
+    world.time.advance(11 * 60);
+    assert!(error(&client.heard().await).1.contains("maintenance"));
+    assert!(world.agent.refused().is_empty());
+}
+
+#[tokio::test]
 async fn when_the_certificate_ends_before_the_ca_is_back_applications_are_told_and_then_served() {
     let (world, _) = World::new().await;
     let client = world.client().await;
