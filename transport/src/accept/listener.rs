@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tracing::debug;
 
 use crate::error::BindError;
 use crate::socket::{Peer, Socket, TcpOptions, tune};
@@ -107,7 +108,10 @@ impl Listener {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
-                tune(&stream, &self.options)?;
+                // A peer that is gone already fails its options: no reason to wait before the next.
+                if let Err(error) = tune(&stream, &self.options) {
+                    debug!(%error, %addr, "options of an accepted connection are not set");
+                }
                 let peer = Peer {
                     addr: Some(addr),
                     uid: None,

@@ -184,7 +184,8 @@ mod tests {
         let start = Instant::now();
         let stream = race(vec![dead, addr], "db").await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addr);
-        assert!(start.elapsed() < STAGGER, "{:?}", start.elapsed());
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(200), "{took:?}");
     }
 
     #[tokio::test]
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(stream.peer_addr().unwrap(), addr);
         let took = start.elapsed();
         assert!(took >= STAGGER, "the first address had no head start");
-        assert!(took < STAGGER * 3, "{took:?}");
+        assert!(took < Duration::from_millis(700), "{took:?}");
     }
 
     #[tokio::test]

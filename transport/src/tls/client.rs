@@ -28,7 +28,7 @@ use crate::socket::Socket;
 /// Whom the server's certificate must be for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerIdentity {
-    /// A DNS name among its alternative names; also sent as SNI. A closing dot does not count.
+    /// A DNS name among its alternative names; also sent as SNI. Empty is none, a closing dot does not count.
     pub dns_name: Option<String>,
     /// `project:instance` as its common name: accepted when there is no DNS name, or it does not match.
     pub common_name: String,
@@ -74,9 +74,6 @@ impl TlsClient {
         clock: Clock,
         offer: Offer,
     ) -> Result<Self, TlsError> {
-        if let Some(name) = &mut expected.dns_name {
-            *name = name.trim_end_matches('.').to_owned();
-        }
         expected.dns_name = expected.dns_name.filter(|name| !name.is_empty());
         let name = match &expected.dns_name {
             Some(name) => ServerName::try_from(name.clone())

@@ -233,7 +233,8 @@ async fn a_refusal_of_our_certificate_shows_at_the_first_read_and_says_what_to_d
         let (mut stream, _) = client.connect(socket, soon()).await.unwrap();
         stream.read_u8().await.unwrap_err()
     };
-    let (error, accepted) = tokio::join!(read, server.accept(theirs, soon()));
+    let accept = async { server.accept(theirs, soon()).await.map(|peer| peer.serial) };
+    let (error, accepted) = tokio::join!(read, accept);
     assert!(accepted.is_err());
     let alert = Alert::of(&error).unwrap();
     assert!(alert.is_about_certificate());

@@ -119,7 +119,9 @@ impl World {
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await?;
             assert_eq!(answer, b"pong");
-            Ok::<_, std::io::Error>(stream.get_ref().1.handshake_kind())
+            let connection = stream.get_ref().1;
+            assert_eq!(connection.tls13_tickets_received(), 0, "a ticket to resume");
+            Ok::<_, std::io::Error>(connection.handshake_kind())
         };
         let (accepted, answered) = tokio::join!(served, asked);
         Meeting { accepted, answered }

@@ -26,7 +26,7 @@ fn a_client_certificate_of_the_profile_gives_its_identity_until_its_last_second(
 #[test]
 fn each_flaw_of_a_client_certificate_is_named() {
     type Change = fn(&mut CertificateParams);
-    let flaws: [(CertificateProblem, Change); 11] = [
+    let flaws: [(CertificateProblem, Change); 12] = [
         (CertificateProblem::Purpose, |p| {
             p.extended_key_usages.clear();
         }),
@@ -39,6 +39,9 @@ fn each_flaw_of_a_client_certificate_is_named() {
         }),
         (CertificateProblem::Purpose, |p| {
             p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+        }),
+        (CertificateProblem::Purpose, |p| {
+            p.extended_key_usages.push(ExtendedKeyUsagePurpose::Any);
         }),
         (CertificateProblem::Identity, |p| {
             p.subject_alt_names

@@ -51,8 +51,22 @@ async fn a_busy_direction_reads_64_kib_at_a_time() {
             Poll::Ready(Ok(()))
         }
     }
-    let bytes = vec![3; 256 * 1024];
-    let mut reader = &bytes[..];
+    /// Gives a record at a time.
+    struct Records(usize);
+    impl AsyncRead for Records {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0 > 0 {
+                self.0 -= 1;
+                buf.put_slice(&[3; 16 * 1024]);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+    let mut reader = Records(16);
     let mut writer = Counted::default();
     let mut direction = Direction::new(Vec::new());
     poll_fn(|cx| {
@@ -65,4 +79,19 @@ async fn a_busy_direction_reads_64_kib_at_a_time() {
     })
     .await;
     assert_eq!(writer.0, [64 * 1024; 4]);
+}
+
+#[tokio::test]
+async fn bytes_do_not_stay_in_a_writer_that_keeps_them_until_it_is_flushed() {
+    let (mut far_app, mut app) = duplex(4096);
+    let (mut far_db, db) = duplex(4096);
+    let mut db = tokio::io::BufWriter::new(db);
+    let mut direction = Direction::new(Vec::new());
+    far_app.write_all(b"query").await.unwrap();
+    direction.poll(&mut app, &mut db, &mut Context::from_waker(Waker::noop()));
+    let mut got = [0; 5];
+    let mut buf = ReadBuf::new(&mut got);
+    let read = Pin::new(&mut far_db).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf);
+    assert!(read.is_ready(), "still in the writer");
+    assert_eq!(buf.filled(), b"query");
 }
