@@ -15,7 +15,7 @@ use e2e::world::{CLIENT_ACCOUNT, World, instance};
 const NEWS: Duration = Duration::from_secs(2);
 const ACCESS_DENIED: u32 = 1045;
 const FLAVOR: Flavor = Flavor::MySql9;
-const CLIENT: Client = Client::MariadbCli;
+const CLIENT: Client = Client::MysqlCli;
 
 fn query(target: &Target) -> Result<(), SqlError> {
     CLIENT.query(target, "SELECT 42").unwrap().map(drop)
