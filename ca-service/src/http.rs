@@ -69,11 +69,21 @@ pub(crate) struct Caller(pub(crate) IpAddr);
 
 /// The service of one connection.
 pub(crate) fn router(app: Arc<App>, caller: Caller) -> Router {
-    Router::new()
+    let counted = Arc::clone(&app);
+    let router = Router::new()
         .fallback(answer)
         .layer(Extension(caller))
-        .layer(CatchPanicLayer::custom(errors::on_panic))
-        .with_state(app)
+        .with_state(app);
+    survive(router, counted)
+}
+
+/// A panic in a handler is a 500 and a count, never the end of a connection's task.
+fn survive(router: Router, app: Arc<App>) -> Router {
+    router.layer(CatchPanicLayer::custom(move |panic| {
+        let response = errors::on_panic(panic);
+        app.metrics.answered("panic", response.status());
+        response
+    }))
 }
 
 async fn answer(
@@ -156,4 +166,10 @@ fn with_body(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> R
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+#[cfg(test)]
+pub(crate) fn router_that_panics(app: Arc<App>) -> Router {
+    let handler = async || -> Response { panic!("planted") };
+    survive(Router::new().fallback(handler), app)
 }

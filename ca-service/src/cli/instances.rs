@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::output::Format;
 use super::{Place, output};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
@@ -58,7 +59,7 @@ impl Instances {
             Self::Describe(named) => {
                 let registry = named.place.registry().await?;
                 let instance = registry.named_instance(&named.name).await?;
-                output::one(named.place.format, &describe(&registry, &instance).await?)
+                show(&named.place, describe(&registry, &instance).await?)
             }
             Self::Delete(named) => {
                 let registry = named.place.registry().await?;
@@ -91,7 +92,7 @@ impl Create {
             other => other?,
         }
         let instance = registry.named_instance(&self.name).await?;
-        output::one(self.place.format, &describe(&registry, &instance).await?)
+        show(&self.place, describe(&registry, &instance).await?)
     }
 
     async fn check_same(&self, registry: &Registry, new: &NewInstance) -> Result<()> {
@@ -110,6 +111,29 @@ impl Create {
             "the instance {} exists, and differs from what is asked for",
             self.name
         )))
+    }
+}
+
+/// An instance; to people its grants as a table of their own.
+fn show(place: &Place, mut described: Value) -> Result<()> {
+    if place.format == Format::Json {
+        return output::json(&described);
+    }
+    let grants = described["grants"].take();
+    if let Some(members) = described.as_object_mut() {
+        members.remove("grants");
+    }
+    output::one(place.format, &described)?;
+    match grants.as_array() {
+        Some(grants) if !grants.is_empty() => {
+            output::hint(place.format, "\n")?;
+            output::list(
+                place.format,
+                &["serviceAccount", "role", "dbUsers", "schemas"],
+                grants,
+            )
+        }
+        _ => Ok(()),
     }
 }
 

@@ -223,3 +223,57 @@ fn store_path(url: &str) -> Result<PathBuf, &'static str> {
         _ => Err("expected sqlite:PATH, the one kind of store that this program was built with"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/settings/ca.toml"
+    ));
+
+    fn loaded(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.toml");
+        std::fs::write(&path, text).unwrap();
+        let flags = Settings {
+            data: Some("/var/lib/cloudsql-ca".into()),
+            ..Settings::default()
+        };
+        Config::try_from(load(flags, Some(&path)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_example_settings_are_good_and_what_they_call_the_default_is_it() {
+        let mut keys = 0;
+        let uncommented: String = EXAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(setting) if !setting.starts_with(' ') => setting,
+                _ => line,
+            })
+            .inspect(|line| keys += usize::from(line.contains(" = ")))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let (given, all) = (loaded(EXAMPLE), loaded(&uncommented));
+        // All but `data`, which the unit names, and `address-file`, which is for tests and scripts.
+        assert_eq!(
+            keys,
+            <Settings as daemon::settings::Settings>::keys().len() - 2
+        );
+        assert_eq!(given.listen, "0.0.0.0:8443".parse().unwrap());
+        assert_eq!(
+            format!("{:?}", given.policy.lifetimes),
+            format!("{:?}", all.policy.lifetimes)
+        );
+        assert_eq!(
+            format!("{:?}", given.policy.rates),
+            format!("{:?}", all.policy.rates)
+        );
+        assert_eq!(given.policy.leeway, all.policy.leeway);
+        assert_eq!((given.store, given.drain), (all.store, all.drain));
+        assert_eq!(given.bounds.total, all.bounds.total);
+        assert_eq!(given.bounds.per_address, all.bounds.per_address);
+    }
+}

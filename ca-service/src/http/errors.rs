@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
 use proto::admin::{ErrorBody, OAuthError, Status};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::paths::NoRoute;
 use super::{Caller, with_body};
@@ -70,11 +70,15 @@ impl Failure {
                 let (kind, chain) = (failed.kind(), failed.chain());
                 error!(request = id, route, %caller, kind, error = chain, "request failed");
             }
+            // Whoever asks too often must not fill the log either.
+            Self::Failed(Error::Limited { who, .. }) => {
+                debug!(request = id, route, %caller, who, "too many requests");
+            }
             Self::Failed(failed) => {
                 let kind = failed.kind();
                 info!(request = id, route, %caller, kind, reason = %failed, "request refused");
             }
-            Self::Lost(_) => tracing::debug!(request = id, route, %caller, "no such path"),
+            Self::Lost(_) => debug!(request = id, route, %caller, "no such path"),
         }
     }
 

@@ -246,3 +246,72 @@ pub(super) fn probes(
         metrics: Some(Arc::new(metrics)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    /// A served connection and how long it lasted, once it has ended.
+    fn serve(is_http2: bool) -> (DuplexStream, impl Future<Output = Duration>) {
+        let (near, far) = duplex(64 * 1024);
+        let handler = async || "hello";
+        let connection = Connection {
+            router: Router::new().fallback(handler),
+            stopping: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        };
+        let begun = Instant::now();
+        let served = async move {
+            connection.serve(far, is_http2).await;
+            begun.elapsed()
+        };
+        (near, served)
+    }
+
+    #[tokio::test]
+    async fn a_silent_peer_is_cut_whatever_it_said_it_would_speak() {
+        for is_http2 in [false, true] {
+            let (_near, served) = serve(is_http2);
+            let lasted = served.await;
+            assert!(
+                (Duration::from_secs(4)..Duration::from_secs(8)).contains(&lasted),
+                "{lasted:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_drips_http_2_frames_without_a_request_is_cut() {
+        let (mut near, served) = serve(true);
+        near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        near.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let drip = async {
+            // An empty SETTINGS frame, over and over; what comes back is read and thrown away.
+            let mut buffer = [0; 1024];
+            let mut pace = tokio::time::interval(Duration::from_millis(200));
+            loop {
+                tokio::select! {
+                    read = near.read(&mut buffer) => {
+                        if matches!(read, Ok(0) | Err(_)) {
+                            return;
+                        }
+                    }
+                    _ = pace.tick() => {
+                        if near.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        let (lasted, ()) = tokio::join!(served, drip);
+        assert!(
+            (Duration::from_secs(4)..Duration::from_secs(8)).contains(&lasted),
+            "{lasted:?}"
+        );
+    }
+}

@@ -185,3 +185,26 @@ async fn requests_without_a_proof_are_refused_by_every_endpoint() {
         assert_eq!(answer.google_error().0, 401);
     }
 }
+
+#[tokio::test]
+async fn a_panic_in_a_handler_is_a_500_and_a_count() {
+    use tower::ServiceExt as _;
+    let world = World::start().await;
+    let router = crate::http::router_that_panics(world.service.app.clone());
+    let request = axum::http::Request::get("/")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let body = axum::body::to_bytes(response.into_body(), 10_000)
+        .await
+        .unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["status"], "INTERNAL");
+    assert!(!body.to_string().contains("planted"));
+    let text = world.service.app.metrics.text();
+    assert!(
+        text.contains("cloudsql_ca_requests_total{route=\"panic\",status=\"500\"} 1"),
+        "{text}"
+    );
+}
