@@ -9,6 +9,7 @@
 
 mod agent;
 mod ca;
+mod health;
 mod instances;
 mod limits;
 mod outage;

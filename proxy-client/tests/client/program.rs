@@ -4,7 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::agent::GREETING;
+use crate::ca::Instance;
 use crate::world::{World, first_words};
 
 /// The program, without what the environment of the test has to say.
@@ -178,5 +181,65 @@ async fn it_says_where_it_listens_and_that_it_has_started_as_text_and_as_json() 
         assert_eq!(first_words(&mut app).await, GREETING);
         let code = tokio::task::block_in_place(|| running.terminated());
         assert_eq!(code, Some(143), "a session was open");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_appears_in_the_log_however_much_is_logged() {
+    let (world, instance) = World::new().await;
+    let (port, tunnel_port) = (free_port(), world.agent.address.port());
+    let key_file = world.ca.key_file();
+    let argument = format!("db1?port={port}&tunnel-port={tunnel_port}");
+    let flags = [
+        argument.as_str(),
+        "--json-credentials",
+        &key_file,
+        "--log-level=trace",
+    ];
+    let mut running = Running::start(&flags);
+    let started = tokio::task::block_in_place(|| running.lines());
+    let mut app = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    assert_eq!(first_words(&mut app).await, GREETING);
+    app.write_all(b"payload-canary").await.unwrap();
+    let mut echo = [0; 14];
+    app.read_exact(&mut echo).await.unwrap();
+    drop(app);
+    // A refused session, too.
+    let stranger = Instance::new("demo:eu:db1");
+    world.agent.believes(&instance.name, &stranger.client_ca);
+    let mut app = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    assert_ne!(first_words(&mut app).await, GREETING);
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    let mut rest = String::new();
+    tokio::task::block_in_place(|| {
+        let stdout = running.0.stdout.as_mut().unwrap();
+        stdout.read_to_string(&mut rest).unwrap();
+        running
+            .0
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_string(&mut rest)
+            .unwrap();
+    });
+    let log = format!("{}\n{rest}", started.join("\n"));
+    assert!(
+        log.contains("session ended") && log.contains("session refused"),
+        "{log}"
+    );
+    let key: serde_json::Value = serde_json::from_str(&key_file).unwrap();
+    let key = key["private_key"].as_str().unwrap().lines().nth(1).unwrap();
+    for secret in [
+        "t0ken",
+        "payload-canary",
+        &key[200..240],
+        "BEGIN CERTIFICATE",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
 }

@@ -146,6 +146,25 @@ async fn the_metadata_server_is_asked_in_its_own_way_and_its_absence_is_explaine
 }
 
 #[tokio::test]
+async fn a_persons_credentials_are_exchanged_by_their_refresh_token() {
+    let fake = Fake::start(generous).await;
+    let file = serde_json::json!({
+        "type": "authorized_user",
+        "client_id": "id",
+        "client_secret": "secret",
+        "refresh_token": "refresh",
+        "token_uri": format!("{}/token", fake.url),
+    });
+    let credentials = Credentials::parse(&file.to_string()).unwrap();
+    let authority = caller_with(credentials, Some(&fake.url), settable(NOW).0);
+    ask(&authority).await.unwrap();
+    let form = &fake.asked("/token")[0].body;
+    let expected =
+        "grant_type=refresh_token&client_id=id&client_secret=secret&refresh_token=refresh";
+    assert_eq!(form, expected);
+}
+
+#[tokio::test]
 async fn a_token_is_kept_until_five_minutes_before_its_end() {
     let fake = Fake::start(generous).await;
     let (clock, time) = settable(NOW);

@@ -1,0 +1,134 @@
+//! What probes and scrapers are told.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use daemon::shutdown::Signal;
+use proxy_client::config::{Config, Http};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::agent::GREETING;
+use crate::world::{PATIENCE, World, first_words};
+
+/// A configuration with health and metrics at a free port.
+fn with_http(mut config: Config) -> (Config, u16) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    config.http = Some(Http {
+        host: "127.0.0.1".into(),
+        port,
+        metrics: true,
+    });
+    (config, port)
+}
+
+/// The status and the body.
+async fn get(port: u16, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+async fn until(port: u16, path: &str, status: u16) {
+    let reached = async {
+        while get(port, path).await.0 != status {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = timeout(PATIENCE, reached).await;
+    waited.unwrap_or_else(|_| panic!("{path} never becomes {status}"));
+}
+
+#[tokio::test]
+async fn it_has_started_once_a_certificate_came_and_is_ready_while_it_can_serve() {
+    let (world, _) = World::new().await;
+    world.ca.stop().await;
+    let (mut config, port) = with_http(world.config(vec![world.instance("db1")]));
+    config.stop.drain_for = PATIENCE;
+    let mut client = world.client_of(config).await;
+    for path in ["/startup", "/readiness"] {
+        let (status, body) = get(port, path).await;
+        assert_eq!(status, 503, "{path}: {body}");
+        assert!(body.contains("CA unreachable, retrying"), "{body}");
+    }
+    assert_eq!(get(port, "/liveness").await.0, 200);
+    world.ca.restart().await;
+    client.works_after().await;
+    until(port, "/readiness", 200).await;
+    let (status, body) = get(port, "/startup").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.contains("\"instance\":\"demo:eu:db1\",\"ready\":true"),
+        "{body}"
+    );
+
+    let mut open = client.connect().await;
+    assert_eq!(first_words(&mut open).await, GREETING);
+    let running = client.running.take().unwrap();
+    client.shutdown.request(Signal::Terminate);
+    let observed = async {
+        until(port, "/readiness", 503).await;
+        assert!(get(port, "/readiness").await.1.contains("stopping"));
+        assert_eq!(get(port, "/startup").await.0, 200);
+        drop(open);
+    };
+    tokio::join!(running.until_stopped(), observed);
+}
+
+#[tokio::test]
+async fn at_the_limit_of_connections_it_is_not_ready() {
+    let (world, _) = World::new().await;
+    let (mut config, port) = with_http(world.config(vec![world.instance("db1")]));
+    config.max_connections = Some(1);
+    let client = world.client_of(config).await;
+    until(port, "/readiness", 200).await;
+    let mut open = client.connect().await;
+    assert_eq!(first_words(&mut open).await, GREETING);
+    let (status, body) = get(port, "/readiness").await;
+    assert_eq!(status, 503);
+    assert!(
+        body.contains("the limit of connections is reached"),
+        "{body}"
+    );
+    drop(open);
+    until(port, "/readiness", 200).await;
+}
+
+#[tokio::test]
+async fn metrics_have_googles_names_and_count() {
+    let (world, _) = World::new().await;
+    let (config, port) = with_http(world.config(vec![world.instance("demo:eu:db1")]));
+    let client = world.client_of(config).await;
+    let mut open = client.connect().await;
+    assert_eq!(first_words(&mut open).await, GREETING);
+    let value = |text: &str, name: &str| -> Option<u64> {
+        let start = format!("cloudsqlconn_{name}{{cloudsql_instance=\"demo:eu:db1\",");
+        let line = text.lines().find(|line| line.starts_with(&start))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    let (_, text) = get(port, "/metrics").await;
+    assert_eq!(value(&text, "open_connections"), Some(1), "{text}");
+    assert_eq!(value(&text, "refresh_success_count"), Some(1));
+    drop(open);
+    let counted = async {
+        loop {
+            let (_, text) = get(port, "/metrics").await;
+            if value(&text, "open_connections") == Some(0) {
+                return text;
+            }
+        }
+    };
+    let text = timeout(PATIENCE, counted).await.unwrap();
+    let greeting = u64::try_from(GREETING.len()).unwrap();
+    assert_eq!(value(&text, "bytes_received"), Some(greeting));
+    world.agent.stop().await;
+    client.heard().await;
+    let (_, text) = get(port, "/metrics").await;
+    assert_eq!(value(&text, "dial_failure_count"), Some(1));
+}
