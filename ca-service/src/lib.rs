@@ -1,6 +1,6 @@
 //! cloudsql-ca: verifies service-account JWTs and issues short-lived certificates.
 //!
-//! The walk of a request: [`serve`] -> [`http`] -> [`authn`] -> [`authz`] -> [`registry`] -> [`issuer`] -> [`audit`].
+//! The walk of a request: `serve` -> `http` -> `authn` -> `authz` -> `registry` -> `issuer` -> `audit`.
 
 mod audit;
 mod authn;
