@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let place = Place::new("bench")?;
     let authority = Authority::start(&place)?;
     let loopback = Loopback::reserve()?;
-    authority.create_instance(INSTANCE, &loopback.ip().to_string(), "TCP")?;
+    authority.create_instance(INSTANCE, &loopback.ip().to_string(), "TCP_1")?;
     let agent_key = authority.create_account("agent", Dialect::Ours)?;
     let client_key = authority.create_account("app", Dialect::Ours)?;
     authority.grant(INSTANCE, "agent", "agent")?;
