@@ -3,9 +3,12 @@
 //! [`Login`] stands between an application and a database, renumbers what passes, and makes the two ends' ideas
 //! of a secure transport fit. Facts are measured or from MySQL's and MariaDB's own manuals ("Connection Phase").
 
+mod authentication;
 mod bridge;
+mod change_user;
+mod commands;
 mod greeting;
-mod guard;
+mod legs;
 mod login;
 mod packet;
 mod reader;
@@ -13,8 +16,9 @@ mod response;
 mod rsa;
 
 pub use bridge::DatabaseLeg;
-pub use guard::CommandGuard;
-pub use login::{LoggedIn, Login, LoginOptions, Outcome};
+pub use change_user::ChangeUser;
+pub use commands::{Commands, Seen};
+pub use login::{InnerTls, LoggedIn, Login, LoginOptions, Outcome, UnknownInnerTls};
 pub use packet::error_instead_of_greeting;
 pub use rsa::{RsaKey, RsaKeyError};
 

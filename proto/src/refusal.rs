@@ -42,6 +42,8 @@ pub enum Code {
     Protocol,
     /// This login is not possible through the tunnel.
     Authentication,
+    /// The application must speak TLS here.
+    TlsRequired,
     /// Our settings are wrong.
     Settings,
     /// Our own fault.
@@ -71,6 +73,7 @@ impl Code {
             Self::Deadline => "deadline",
             Self::Protocol => "protocol",
             Self::Authentication => "authentication",
+            Self::TlsRequired => "tls-required",
             Self::Settings => "settings",
             Self::Internal => "internal",
             Self::Unknown => "unknown",
@@ -86,6 +89,8 @@ impl Code {
             Self::Limit => 1040,
             Self::Draining => 1053,
             Self::Protocol => 1043,
+            // ER_SECURE_TRANSPORT_REQUIRED
+            Self::TlsRequired => 3159,
             Self::CaUnreachable
             | Self::ClockSkew
             | Self::CaUnavailable
@@ -109,6 +114,7 @@ impl Code {
             Self::Limit => "53300",
             Self::Draining => "57P03",
             Self::Protocol => "08P01",
+            Self::TlsRequired => "28000",
             Self::CaUnreachable
             | Self::ClockSkew
             | Self::CaUnavailable

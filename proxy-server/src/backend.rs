@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use proto::mysql::DatabaseLeg;
 use tokio::time::Instant;
 use transport::error::DialError;
 use transport::socket::{Socket, TcpOptions, dial_tcp, dial_unix};
@@ -34,6 +35,14 @@ impl Database {
                         .parse::<IpAddr>()
                         .is_ok_and(|address| address.is_loopback())
             }
+        }
+    }
+
+    /// How it judges the transport.
+    pub(crate) const fn leg(&self) -> DatabaseLeg {
+        match self {
+            Self::Unix(_) => DatabaseLeg::Unix,
+            Self::Tcp { .. } => DatabaseLeg::Plain,
         }
     }
 

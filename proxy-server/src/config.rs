@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::settings::Complaints;
+use instance::Common;
 use proto::TUNNEL_PORT;
 use tokio::sync::Semaphore;
 
@@ -121,12 +122,21 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
         .engine
         .as_deref()
         .and_then(|text| complaints.check("engine", text.parse()));
-    // A wrong --database has been complained about; that the instances lack one is no second mistake.
-    let excused = settings.database.is_some();
+    let inner_tls = settings
+        .inner_tls
+        .as_deref()
+        .and_then(|text| complaints.check("inner-tls", text.parse()));
+    let common = Common {
+        database,
+        engine,
+        inner_tls,
+        // A wrong --database has been complained about; that the instances lack one is no second mistake.
+        excused: settings.database.is_some(),
+    };
     let mut seen = HashSet::new();
     let mut instances = Vec::new();
     for text in &settings.instance {
-        let parsed = instance::parse(text, database.as_ref(), engine, excused);
+        let parsed = instance::parse(text, &common);
         for problem in parsed.problems {
             complaints.add(format!("instance {text}"), problem);
         }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use proto::machine::Violation;
 use proto::{Code, Refusal};
 use transport::Blame;
 use transport::error::DialError;
@@ -74,9 +73,6 @@ pub(crate) enum SessionError {
     /// The login does not come to its end.
     #[error("no login")]
     Login(#[from] LoginError),
-    /// The application goes beyond its grant right after the login.
-    #[error("a command beyond the grant")]
-    Command(#[from] Violation),
 }
 
 impl SessionError {
@@ -88,10 +84,7 @@ impl SessionError {
             Self::Preamble(PreambleError::Violation(_)) => "frame-violation",
             Self::Refused(_) => "refused",
             Self::Database(error) => error.kind(),
-            Self::Login(LoginError::RefusedByDatabase(_)) => "login-refused-by-database",
-            Self::Login(LoginError::Refused(_)) => "login-refused",
-            Self::Login(LoginError::Handshake { source, .. }) => source.kind(),
-            Self::Command(_) => "command",
+            Self::Login(error) => error.kind(),
         }
     }
 
@@ -101,12 +94,9 @@ impl SessionError {
             Self::Preamble(_) => Blame::Peer,
             Self::Refused(refusal) if refusal.code == Code::CaUnreachable => Blame::Authority,
             Self::Refused(refusal) if refusal.code == Code::NotServed => Blame::Ours,
-            Self::Refused(_) | Self::Command(_) => Blame::Application,
+            Self::Refused(_) => Blame::Application,
             Self::Database(_) => Blame::Database,
-            Self::Login(LoginError::RefusedByDatabase(_) | LoginError::Refused(_)) => {
-                Blame::Application
-            }
-            Self::Login(LoginError::Handshake { source, .. }) => source.blame(),
+            Self::Login(error) => error.blame(),
         }
     }
 
@@ -119,11 +109,6 @@ impl SessionError {
             Self::Refused(refusal) => Some(refusal.clone()),
             Self::Database(error) => Some(database_unreachable(error)),
             Self::Login(error) => error.refusal(),
-            Self::Command(violation) => Some(Refusal::new(
-                Code::NoGrant,
-                violation.0,
-                "log in as the user that the session is for",
-            )),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod admission;
 mod backend;
+mod carry;
 mod config;
 mod enrolment;
 mod error;

@@ -1,132 +1,163 @@
 //! The database's own opening exchange, driven between the application and the database.
 
-mod guarded;
+mod error;
+mod watched;
 
-pub(crate) use guarded::Guarded;
+pub(crate) use error::LoginError;
+pub(crate) use watched::Watched;
 
-use proto::frame::{Hello, Transport};
-use proto::machine::{Face, Inputs, Machine};
-use proto::mysql::{DatabaseLeg, LoggedIn, Login, LoginOptions, Outcome, RsaKey};
+use proto::Engine;
+use proto::machine::{Inputs, Machine};
+use proto::mysql::{ChangeUser, LoggedIn, Login, LoginOptions, Outcome};
 use proto::postgres::Opening;
-use proto::{Code, Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-use transport::handshake::{HandshakeError, drive};
+use transport::handshake::drive_from;
+use transport::tls::LocalTls;
 
-use crate::admission::Admitted;
-use crate::backend::Database;
+/// An application's side of a session: what it reached us by, or its own TLS inside that.
+pub(crate) trait Application: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Application for S {}
 
 /// How the exchange ended well.
-#[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct Opened<'a> {
+    /// Where the application is spoken to from here on.
+    pub(crate) app: Box<dyn Application + 'a>,
     /// Bytes that were read and belong to what follows.
     pub(crate) rest: Inputs,
     /// Who logged in, where the engine tells.
-    pub(crate) logged_in: Option<LoggedIn>,
+    pub(crate) mysql: Option<Session>,
 }
 
-/// How it ended otherwise.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoginError {
-    /// The database said no, and the application has its words.
-    #[error("the database refused the login with error {0}")]
-    RefusedByDatabase(u16),
-    /// We said no, and the application has our words.
-    #[error("the login was refused")]
-    Refused(#[source] Refusal),
-    /// It broke off.
-    #[error("the login broke off")]
-    Handshake {
-        /// How.
-        source: HandshakeError,
-        /// What is left to say to the application, in its protocol.
-        farewell: Vec<u8>,
-    },
+/// A MySQL session that is logged in.
+pub(crate) struct Session {
+    options: LoginOptions,
+    /// Who.
+    pub(crate) logged_in: LoggedIn,
 }
 
-impl LoginError {
-    /// What the application has not been told yet.
-    pub(crate) fn farewell(&self) -> &[u8] {
-        match self {
-            Self::RefusedByDatabase(_) | Self::Refused(_) => &[],
-            Self::Handshake { farewell, .. } => farewell,
-        }
-    }
-
-    /// The refusal that the application is told, or was.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        match self {
-            Self::RefusedByDatabase(_) => None,
-            Self::Refused(refusal) => Some(refusal.clone()),
-            Self::Handshake { source, .. } => refusal(source),
-        }
-    }
+/// What the exchange goes by.
+pub(crate) struct Rules {
+    /// What the database speaks.
+    pub(crate) engine: Engine,
+    /// How MySQL logins are judged.
+    pub(crate) options: LoginOptions,
+    /// What ends an application's own TLS, if there is any.
+    pub(crate) tls: Option<LocalTls>,
 }
 
 /// Runs the exchange of the engine.
-pub(crate) async fn run<A, D>(
-    admitted: &Admitted,
-    hello: Option<&Hello>,
-    place: &Database,
-    rsa_key: Option<RsaKey>,
-    (app, db): (&mut A, &mut D),
+pub(crate) async fn run<'a, A, D>(
+    rules: Rules,
+    (app, db): (&'a mut A, &mut D),
     deadline: Instant,
-) -> Result<Opened, LoginError>
+) -> Result<Opened<'a>, LoginError>
 where
-    A: AsyncRead + AsyncWrite + Unpin,
+    A: AsyncRead + AsyncWrite + Unpin + Send,
     D: AsyncRead + AsyncWrite + Unpin,
 {
-    match admitted.engine {
-        Engine::Mysql => {
-            let mut login = Login::new(options(admitted, hello, place, rsa_key));
-            let (outcome, rest) = drive_to_end(&mut login, app, db, deadline).await?;
-            match outcome {
-                Outcome::LoggedIn(logged_in) => Ok(Opened {
-                    rest,
-                    logged_in: Some(logged_in),
-                }),
-                Outcome::RefusedByDatabase(number) => Err(LoginError::RefusedByDatabase(number)),
-                Outcome::Refused(refusal) => Err(LoginError::Refused(refusal)),
-            }
-        }
+    let plain = |app: &'a mut A, rest| Opened {
+        app: Box::new(app),
+        rest,
+        mysql: None,
+    };
+    match rules.engine {
+        Engine::Mysql => mysql(rules, app, db, deadline).await,
         Engine::Postgres => {
-            let ((), rest) = drive_to_end(&mut Opening::default(), app, db, deadline).await?;
-            Ok(Opened {
-                rest,
-                logged_in: None,
-            })
+            let mut opening = Opening::default();
+            let ends = (&mut *app, db);
+            let ((), rest) = exchange(Inputs::default(), &mut opening, ends, deadline).await?;
+            Ok(plain(app, rest))
         }
-        Engine::Tcp => Ok(Opened {
-            rest: Inputs::default(),
-            logged_in: None,
-        }),
+        Engine::Tcp => Ok(plain(app, Inputs::default())),
     }
 }
 
-/// A bare peer does not say how its application reached it, but what it reached us by is TLS, and the drivers inside
-/// Google's connectors that look at their socket see just that.
-fn options(
-    admitted: &Admitted,
-    hello: Option<&Hello>,
-    place: &Database,
-    rsa_key: Option<RsaKey>,
-) -> LoginOptions {
-    LoginOptions {
-        application: hello.map_or(Transport::Tls, |hello| hello.transport),
-        database: match place {
-            Database::Unix(_) => DatabaseLeg::Unix,
-            Database::Tcp { .. } => DatabaseLeg::Plain,
-        },
-        rsa_key,
-        allowed_users: admitted.grant.db_users.clone(),
-        allowed_schemas: admitted.grant.schemas.clone(),
-    }
-}
-
-async fn drive_to_end<M, A, D>(
-    machine: &mut M,
-    app: &mut A,
+async fn mysql<'a, A, D>(
+    rules: Rules,
+    app: &'a mut A,
     db: &mut D,
+    deadline: Instant,
+) -> Result<Opened<'a>, LoginError>
+where
+    A: AsyncRead + AsyncWrite + Unpin + Send,
+    D: AsyncRead + AsyncWrite + Unpin,
+{
+    let Rules { options, tls, .. } = rules;
+    let mut login = Login::new(options.clone());
+    let none = Inputs::default();
+    let (outcome, rest) = exchange(none, &mut login, (&mut *app, &mut *db), deadline).await?;
+    if outcome != Outcome::StartTls {
+        let logged_in = logged_in(outcome)?;
+        return Ok(Opened {
+            app: Box::new(app),
+            rest,
+            mysql: Some(Session { options, logged_in }),
+        });
+    }
+    // Whatever came behind the request is TLS's: it was never encrypted, so it must not count as if it had been.
+    let tls = tls.ok_or(LoginError::NoCertificate)?;
+    let mut app = tls.accept(app, rest.application, deadline).await?;
+    let rest = Inputs {
+        application: Vec::new(),
+        database: rest.database,
+    };
+    let (outcome, rest) = match exchange(rest, &mut login, (&mut app, db), deadline).await {
+        Ok(ended) => ended,
+        Err(error) => return Err(error.told_to(&mut app).await),
+    };
+    match logged_in(outcome) {
+        Ok(logged_in) => Ok(Opened {
+            app: Box::new(app),
+            rest,
+            mysql: Some(Session { options, logged_in }),
+        }),
+        Err(error) => Err(error.told_to(&mut app).await),
+    }
+}
+
+impl Session {
+    /// Whether its commands must be watched for a change of user.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.options.watches(&self.logged_in)
+    }
+
+    /// Runs a change of user, whose command begins `command`. Gives back what belongs to what follows.
+    pub(crate) async fn change_user<A, D>(
+        &mut self,
+        command: Vec<u8>,
+        ends: (&mut A, &mut D),
+        deadline: Instant,
+    ) -> Result<Inputs, LoginError>
+    where
+        A: AsyncRead + AsyncWrite + Unpin,
+        D: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut machine = ChangeUser::new(self.options.clone(), self.logged_in.clone());
+        let input = Inputs {
+            application: command,
+            database: Vec::new(),
+        };
+        let (outcome, rest) = exchange(input, &mut machine, ends, deadline).await?;
+        self.logged_in = logged_in(outcome)?;
+        Ok(rest)
+    }
+}
+
+fn logged_in(outcome: Outcome) -> Result<LoggedIn, LoginError> {
+    match outcome {
+        Outcome::LoggedIn(logged_in) => Ok(logged_in),
+        Outcome::RefusedByDatabase(number) => Err(LoginError::RefusedByDatabase(number)),
+        Outcome::Refused(refusal) => Err(LoginError::Refused(refusal)),
+        Outcome::StartTls => Err(LoginError::NoCertificate),
+    }
+}
+
+async fn exchange<M, A, D>(
+    input: Inputs,
+    machine: &mut M,
+    (app, db): (&mut A, &mut D),
     deadline: Instant,
 ) -> Result<(M::Outcome, Inputs), LoginError>
 where
@@ -134,35 +165,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     D: AsyncRead + AsyncWrite + Unpin,
 {
-    drive(machine, app, db, deadline).await.map_err(|source| {
-        let farewell = refusal(&source)
-            .map(|refusal| machine.farewell(&refusal))
-            .unwrap_or_default();
-        LoginError::Handshake { source, farewell }
-    })
-}
-
-/// What the application is told of a broken exchange; nothing when the application itself is gone.
-fn refusal(error: &HandshakeError) -> Option<Refusal> {
-    let refusal = |code, reason: &str, hint: &str| Some(Refusal::new(code, reason, hint));
-    match error {
-        HandshakeError::Closed(Face::Application) | HandshakeError::Io(Face::Application, _) => {
-            None
-        }
-        HandshakeError::Closed(Face::Database) | HandshakeError::Io(Face::Database, _) => refusal(
-            Code::DatabaseUnreachable,
-            "the database ended the connection during the login",
-            "check the database's log on its host",
-        ),
-        HandshakeError::Violation(violation) => refusal(
-            Code::Protocol,
-            violation.0,
-            "check that the application speaks the database's protocol",
-        ),
-        HandshakeError::Deadline => refusal(
-            Code::Deadline,
-            "the login took too long",
-            "log in right after connecting, and check the load of the database",
-        ),
-    }
+    drive_from(input, machine, app, db, deadline)
+        .await
+        .map_err(|source| LoginError::broken(machine, source))
 }

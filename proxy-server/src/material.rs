@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use daemon::clock::Clock;
 use proto::admin::AgentSettings;
+use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
-use transport::tls::{Material, ServedInstances, TrustRoots};
+use transport::tls::{Dialect, LocalTls, Material, ServedInstances, TlsError, TrustRoots};
 
 use crate::admission::{Policy, Standing};
 use crate::backend::Database;
@@ -55,6 +56,7 @@ pub(crate) struct Instance {
     /// Where its database stands.
     pub(crate) database: Database,
     engine: Option<Engine>,
+    inner_tls: Option<InnerTls>,
     snapshot: ArcSwap<Snapshot>,
     /// A handshake met a certificate that is missing or due: renewal should not wait for its timer.
     pub(crate) used: Notify,
@@ -69,6 +71,7 @@ impl Instance {
             wanted: config.wanted,
             database: config.database,
             engine: config.engine,
+            inner_tls: config.inner_tls,
             snapshot: ArcSwap::default(),
             used: Notify::new(),
             attempts: watch::Sender::new(0),
@@ -92,6 +95,21 @@ impl Instance {
     /// The CA's answer, with the operator's word on the engine.
     pub(crate) fn policy(&self, settings: AgentSettings) -> Policy {
         Policy::new(settings, self.engine)
+    }
+
+    /// What a client's applications are offered. Google's connectors promise them a connection that is encrypted
+    /// already, and drivers inside them break when TLS is offered again: they get it only when the operator says so.
+    pub(crate) fn inner_tls(&self, dialect: Dialect) -> InnerTls {
+        self.inner_tls.unwrap_or(match dialect {
+            Dialect::Framed => InnerTls::Allow,
+            Dialect::Bare => InnerTls::Off,
+        })
+    }
+
+    /// What applications' TLS is ended with, if there is a certificate.
+    pub(crate) fn local_tls(&self) -> Result<LocalTls, TlsError> {
+        let material = self.snapshot.load().material.clone();
+        LocalTls::new(&*material.ok_or(TlsError::NoMaterial)?)
     }
 
     /// Whether it can be served at `now`.

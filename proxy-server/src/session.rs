@@ -4,8 +4,8 @@ mod record;
 
 use std::sync::Arc;
 
-use proto::frame::{Answer, Hello, VERSION};
-use proto::mysql::RsaKey;
+use proto::frame::{Answer, Hello, Transport, VERSION};
+use proto::mysql::{LoginOptions, RsaKey};
 use proto::{Code, Engine, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -16,10 +16,11 @@ use transport::tls::{Dialect, TlsPeer, TlsServer};
 use transport::tunnel::{self, Ended};
 
 use crate::admission::{self, Admitted, Asking};
+use crate::carry::{self, Bounds};
 use crate::config::Deadlines;
 use crate::error::SessionError;
 use crate::limits::Limits;
-use crate::login::{self, Guarded};
+use crate::login::{self, Rules};
 use crate::material::{Instance, Served};
 use crate::metrics::Metrics;
 use crate::preamble;
@@ -110,17 +111,38 @@ async fn tunnel<R>(
     if hello.is_some() {
         preamble::answer(stream, &Answer::Ok { version: VERSION }, login_deadline).await?;
     }
-    let ends = (&mut *stream, &mut database);
-    let key = agent.rsa_key.clone();
-    let opened = login::run(&admitted, hello.as_ref(), place, key, ends, login_deadline).await?;
-    record.logged_in(opened.logged_in.as_ref());
-    let mut app = if admitted.engine == Engine::Mysql && !admitted.grant.db_users.is_empty() {
-        Guarded::watched(stream, &opened.rest.application)?
-    } else {
-        Guarded::open(stream)
+    let rules = rules(agent, instance, admitted, tls.dialect, hello.as_ref());
+    let opened = login::run(rules, (stream, &mut database), login_deadline).await?;
+    record.logged_in(opened.mysql.as_ref().map(|session| &session.logged_in));
+    let bounds = Bounds {
+        limits: &agent.tunnel_limits,
+        login: agent.deadlines.login,
+        cut: &agent.cut,
     };
-    let limits = &agent.tunnel_limits;
-    Ok(tunnel::copy(&mut app, &mut database, opened.rest, limits, &agent.cut).await)
+    Ok(carry::run(opened, &mut database, &bounds).await?)
+}
+
+/// A bare peer does not say how its application reached it, but what it reached us by is TLS, and the drivers inside
+/// Google's connectors that look at their socket see just that.
+fn rules(
+    agent: &Agent,
+    instance: &Instance,
+    admitted: Admitted,
+    dialect: Dialect,
+    hello: Option<&Hello>,
+) -> Rules {
+    Rules {
+        engine: admitted.engine,
+        options: LoginOptions {
+            application: hello.map_or(Transport::Tls, |hello| hello.transport),
+            database: instance.database.leg(),
+            rsa_key: agent.rsa_key.clone(),
+            allowed_users: admitted.grant.db_users,
+            allowed_schemas: admitted.grant.schemas,
+            inner_tls: instance.inner_tls(dialect),
+        },
+        tls: instance.local_tls().ok(),
+    }
 }
 
 fn admit<'a>(

@@ -45,6 +45,11 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_ENGINE", value_name = "ENGINE")]
     pub engine: Option<String>,
 
+    /// Whether MySQL's applications may speak TLS inside the tunnel: off, allow or require
+    /// [default: allow for cloudsql-proxy, off for Google's clients]
+    #[arg(long, env = "CSQL_SERVER_INNER_TLS", value_name = "MODE")]
+    pub inner_tls: Option<String>,
+
     /// Allow a database leg that leaves this machine. It is not encrypted
     #[arg(
         long,
@@ -129,6 +134,7 @@ daemon::overlay!(Settings {
     instance,
     database,
     engine,
+    inner_tls,
     allow_remote_database,
     listen,
     address_file,

@@ -44,6 +44,8 @@ pub struct Ended {
     pub by: EndedBy,
     /// The error of a face, if one failed.
     pub error: Option<io::Error>,
+    /// Bytes that were read from a face and could not be written to the other any more.
+    pub unsent: Inputs,
 }
 
 /// What ended a tunnel first.
@@ -131,6 +133,10 @@ where
         up: tunnel.up.moved,
         down: tunnel.down.moved,
         by,
+        unsent: Inputs {
+            application: tunnel.up.take_unsent(),
+            database: tunnel.down.take_unsent(),
+        },
         error: tunnel.up.error().or_else(|| tunnel.down.error()),
     }
 }

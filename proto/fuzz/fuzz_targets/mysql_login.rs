@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use proto::frame::Transport;
 use proto::machine::{Face, Inputs, Machine as _, Step};
-use proto::mysql::{DatabaseLeg, Login, LoginOptions};
+use proto::mysql::{DatabaseLeg, InnerTls, Login, LoginOptions, Outcome};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((setup, mut rest)) = bytes.split_first() else { return };
@@ -18,6 +18,11 @@ fuzz_target!(|bytes: &[u8]| {
         rsa_key: None,
         allowed_users: if setup & 8 == 0 { vec![] } else { vec!["app".to_owned()] },
         allowed_schemas: vec![],
+        inner_tls: match setup & 48 {
+            0 => InnerTls::Off,
+            16 => InnerTls::Require,
+            _ => InnerTls::Allow,
+        },
     });
     let mut inputs = Inputs::default();
     while let Some((&[who, length], tail)) = rest.split_first_chunk::<2>() {
@@ -28,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
         loop {
             match login.step(&mut inputs) {
                 Ok(Step::Send(..)) => {}
-                Ok(Step::NeedInput) => break,
+                Ok(Step::NeedInput | Step::Done(Outcome::StartTls)) => break,
                 Ok(Step::Done(_)) | Err(_) => return,
             }
         }

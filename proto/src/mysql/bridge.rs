@@ -32,6 +32,13 @@ pub enum DatabaseLeg {
     Tls,
 }
 
+impl DatabaseLeg {
+    /// Whether `caching_sha2_password` takes passwords in clear over it.
+    pub(super) const fn is_secure(self) -> bool {
+        Plugin::CachingSha2.holds_for_secure(self)
+    }
+}
+
 /// What becomes of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {

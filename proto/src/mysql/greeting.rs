@@ -57,10 +57,10 @@ impl Greeting {
         })
     }
 
-    /// The payload as the application shall see it: without these capabilities, all else the database's own.
-    pub(super) fn without(&self, withheld: u32, payload: &[u8]) -> Vec<u8> {
+    /// The payload as the application shall see it: without some capabilities and with others, all else the database's own.
+    pub(super) fn shown(&self, withheld: u32, added: u32, payload: &[u8]) -> Vec<u8> {
         let mut shown = payload.to_vec();
-        let offered = self.capabilities & !withheld;
+        let offered = (self.capabilities & !withheld) | added;
         let [a, b, c, d] = offered.to_le_bytes();
         // One byte of protocol version, the version and its NUL stand before.
         let base = self.version_length.saturating_add(2);

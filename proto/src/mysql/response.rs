@@ -13,14 +13,34 @@ const FILLER: usize = 23;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Response {
     /// It wants TLS first.
-    TlsWanted,
+    TlsWanted(SslRequest),
     /// It logs in.
     Login(HandshakeResponse),
+}
+
+/// An SSLRequest: the fixed front of a handshake response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SslRequest([u8; SSL_REQUEST]);
+
+impl SslRequest {
+    /// The handshake response that followed, with this front.
+    ///
+    /// Both servers go by the capabilities of the SSLRequest, and some clients (asyncmy, old Connector/J) send others later.
+    pub(super) fn front_of(&self, payload: &[u8]) -> Result<Vec<u8>, Violation> {
+        let mut joined = payload.to_vec();
+        let front = joined
+            .first_chunk_mut::<SSL_REQUEST>()
+            .ok_or(Violation("packet ends too early"))?;
+        *front = self.0;
+        Ok(joined)
+    }
 }
 
 /// What the login must know of a handshake response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HandshakeResponse {
+    /// What the application can and wants.
+    pub(super) capabilities: u32,
     /// The database user.
     pub(super) user: Vec<u8>,
     /// The schema, if one is named.
@@ -40,8 +60,8 @@ impl Response {
                 "the application speaks the protocol of before MySQL 4.1",
             ));
         }
-        if payload.len() == SSL_REQUEST && has(capability::SSL) {
-            return Ok(Self::TlsWanted);
+        if let (Ok(front), true) = (<[u8; SSL_REQUEST]>::try_from(payload), has(capability::SSL)) {
+            return Ok(Self::TlsWanted(SslRequest(front)));
         }
         // Maximum packet, character set, filler.
         reader.take(4 + 1 + FILLER)?;
@@ -63,6 +83,7 @@ impl Response {
             .then(|| String::from_utf8_lossy(text(&mut reader)).into_owned());
         let schema = schema.filter(|name| !name.is_empty());
         Ok(Self::Login(HandshakeResponse {
+            capabilities,
             user,
             schema,
             plugin,
@@ -71,7 +92,7 @@ impl Response {
 }
 
 /// Text up to a NUL, or to the end: clients leave out the last NUL, and both servers allow it.
-fn text<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
+pub(super) fn text<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
     if let Ok(text) = reader.until_nul() {
         return text;
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use daemon::settings::nearest;
 use proto::instance::{InvalidName, check_label};
+use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 
 use crate::backend::Database;
@@ -69,6 +70,18 @@ pub(crate) struct InstanceConfig {
     pub(crate) database: Database,
     /// What it speaks, when the operator says so.
     pub(crate) engine: Option<Engine>,
+    /// Whether MySQL's applications are offered TLS, when the operator says so.
+    pub(crate) inner_tls: Option<InnerTls>,
+}
+
+/// What holds for all instances that do not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Common {
+    pub(super) database: Option<Database>,
+    pub(super) engine: Option<Engine>,
+    pub(super) inner_tls: Option<InnerTls>,
+    /// A database was named for all, wrongly, so that none here is not another problem.
+    pub(super) excused: bool,
 }
 
 /// What [`parse`] made of a text: an instance, or problems, or both.
@@ -86,19 +99,17 @@ impl Parsed {
     }
 }
 
-/// Reads `NAME` or `NAME?database=...&engine=...`; what is not said there is as given.
-///
-/// `excused`: a database was named for all, wrongly, so that none here is not another problem.
-pub(super) fn parse(
-    text: &str,
-    database: Option<&Database>,
-    engine: Option<Engine>,
-    excused: bool,
-) -> Parsed {
+/// Reads `NAME` or `NAME?database=...&engine=...&inner-tls=...`; what is not said there is as common to all.
+pub(super) fn parse(text: &str, common: &Common) -> Parsed {
     let mut parsed = Parsed::default();
     let (name, query) = text.split_once('?').unwrap_or((text, ""));
     let wanted = parsed.keep("", Wanted::parse(name));
-    let (mut database, mut engine) = (database.cloned(), engine);
+    let Common {
+        mut database,
+        mut engine,
+        mut inner_tls,
+        excused,
+    } = common.clone();
     let mut named = false;
     for (key, value) in parameters(query) {
         match key {
@@ -107,6 +118,7 @@ pub(super) fn parse(
                 database = parsed.keep("database: ", decoded(value).parse());
             }
             "engine" => engine = parsed.keep("engine: ", value.parse()),
+            "inner-tls" => inner_tls = parsed.keep("inner-tls: ", value.parse()),
             _ => parsed.problems.push(unknown(key)),
         }
     }
@@ -119,6 +131,7 @@ pub(super) fn parse(
             wanted,
             database,
             engine,
+            inner_tls,
         });
     }
     parsed
@@ -132,9 +145,9 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn unknown(key: &str) -> String {
-    match nearest(key, ["database", "engine"]) {
+    match nearest(key, ["database", "engine", "inner-tls"]) {
         Some(meant) => format!("there is no parameter {key}; did you mean {meant}?"),
-        None => format!("there is no parameter {key}; there are database and engine"),
+        None => format!("there is no parameter {key}; there are database, engine and inner-tls"),
     }
 }
 
@@ -163,25 +176,29 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        parse(text, None, None, false).problems
+        parse(text, &Common::default()).problems
     }
 
     #[test]
     fn parameters_behind_the_name_win_over_the_common_ones() {
-        let common = "tcp:127.0.0.1:3306".parse().unwrap();
+        let database: Database = "tcp:127.0.0.1:3306".parse().unwrap();
+        let common = Common {
+            database: Some(database.clone()),
+            engine: Some(Engine::Mysql),
+            inner_tls: Some(InnerTls::Require),
+            excused: false,
+        };
         let parsed = parse(
-            "p:r:i?database=unix:/a%26b&engine=tcp",
-            Some(&common),
-            Some(Engine::Mysql),
-            false,
+            "p:r:i?database=unix:/a%26b&engine=tcp&inner-tls=off",
+            &common,
         );
         let instance = parsed.instance.unwrap();
+        assert_eq!(instance.inner_tls, Some(InnerTls::Off));
         assert_eq!(instance.database, Database::Unix("/a&b".into()));
         assert_eq!(instance.engine, Some(Engine::Tcp));
-        let instance = parse("db1", Some(&common), Some(Engine::Mysql), false)
-            .instance
-            .unwrap();
-        assert_eq!(instance.database, common);
+        let instance = parse("db1", &common).instance.unwrap();
+        assert_eq!(instance.inner_tls, Some(InnerTls::Require));
+        assert_eq!(instance.database, database);
         assert_eq!(instance.engine, Some(Engine::Mysql));
         assert_eq!(instance.wanted, Wanted::Short("db1".into()));
     }
@@ -193,7 +210,7 @@ mod tests {
             3
         );
         assert!(problems("p:r:i?databse=y")[0].contains("did you mean database?"));
-        assert!(problems("p:r:i?port=1")[0].contains("there are database and engine"));
+        assert!(problems("p:r:i?port=1")[0].contains("there are database, engine and inner-tls"));
         assert!(problems("p:r:i")[0].contains("no database"));
         assert_eq!(problems("P:r:i?database=unix:/x").len(), 1);
         assert_eq!(problems("../x?database=unix:/x").len(), 1);

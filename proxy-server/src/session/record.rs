@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use daemon::log::SESSION;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use proto::Code;
 use proto::frame::Hello;
-use proto::machine::Violation;
 use proto::mysql::LoggedIn;
 use tokio::time::Instant;
 use tracing::{Span, debug, info, info_span, warn};
@@ -102,14 +100,6 @@ impl Record {
     pub(super) fn ended(&self, metrics: &Metrics, ended: &Ended) {
         let by = ended.by.as_str();
         metrics.ended(by, ended.up, ended.down);
-        let inner = ended.error.as_ref().and_then(|error| error.get_ref());
-        if let Some(violation) = inner.and_then(|inner| inner.downcast_ref::<Violation>()) {
-            warn!(
-                code = Code::NoGrant.as_str(),
-                error = violation.0,
-                "session cut"
-            );
-        }
         info!(
             target: SESSION,
             duration_ms = self.duration_ms(),

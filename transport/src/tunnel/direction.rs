@@ -102,6 +102,13 @@ impl Direction {
         cx.waker().wake_by_ref();
     }
 
+    /// What was read and is not written yet.
+    pub(super) fn take_unsent(&mut self) -> Vec<u8> {
+        let unsent = self.held().map(<[u8]>::to_vec).unwrap_or_default();
+        self.release();
+        unsent
+    }
+
     /// The error that ended it.
     pub(super) fn error(&mut self) -> Option<io::Error> {
         match std::mem::replace(&mut self.state, State::Over) {

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::mysql::rsa;
+use crate::mysql::legs::MAX_PACKETS;
+use crate::mysql::{packet, rsa};
 
 const NONCE: [u8; 20] = *b"abcdefghijklmnopqrst";
 const CAPABILITIES: u32 = 0xDFFF_FFFF;
@@ -60,6 +61,7 @@ fn options(application: Transport, database: DatabaseLeg) -> LoginOptions {
         rsa_key: None,
         allowed_users: vec![],
         allowed_schemas: vec![],
+        inner_tls: InnerTls::Off,
     }
 }
 
@@ -154,6 +156,8 @@ fn a_login_by_the_fast_path_ends_with_what_is_known_of_it() {
         schema: Some("appdb".into()),
         plugin: "caching_sha2_password".into(),
         connection_id: 42,
+        application: Transport::Tcp,
+        compressed: false,
     };
     assert_eq!(outcome, Outcome::LoggedIn(expected));
     assert_eq!(play.to_application, answer);
@@ -321,6 +325,97 @@ fn an_ssl_request_is_refused_with_the_reason_and_never_forwarded() {
     assert_eq!(play.to_application[3..7], [2, 0xFF, 0x13, 0x04]);
 }
 
+/// A machine that offers TLS, past the greeting.
+fn offering_tls(inner_tls: InnerTls, database: DatabaseLeg) -> Play {
+    let mut options = options(Transport::Tcp, database);
+    options.inner_tls = inner_tls;
+    let mut play = Play::new(options);
+    let mut bare = greeting("caching_sha2_password");
+    // A database that does not offer TLS itself.
+    let version_end = 1 + 5;
+    bare[version_end + 15] &= !0x08;
+    play.feed(Face::Database, &packet(0, &bare)).unwrap();
+    assert_eq!(play.to_application[version_end + 19] & 0x08, 0x08);
+    play.to_application.clear();
+    play
+}
+
+#[test]
+fn an_application_may_speak_tls_and_the_database_never_knows() {
+    let mut play = offering_tls(InnerTls::Allow, DatabaseLeg::Unix);
+    let full = handshake_response("app", Some("appdb"), "caching_sha2_password");
+    let client_hello = b"\x16\x03\x01 a ClientHello in the same write";
+    let both = [packet(1, &full[..32]), client_hello.to_vec()].concat();
+    assert_eq!(
+        play.feed(Face::Application, &both),
+        Ok(Some(Outcome::StartTls))
+    );
+    assert_eq!(
+        play.inputs.application, client_hello,
+        "what follows is for TLS, not for the machine"
+    );
+    assert!(play.to_database.is_empty() && play.to_application.is_empty());
+    play.inputs.application.clear();
+
+    // The response that counts has the front of the request: here they differ in one capability.
+    let mut other_front = full.clone();
+    other_front[3] ^= 0x01;
+    play.feed(Face::Application, &packet(2, &other_front))
+        .unwrap();
+    let mut expected = packet(1, &full);
+    expected[5] &= !0x08;
+    assert_eq!(play.to_database, expected);
+    play.to_database.clear();
+
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    assert_eq!(
+        play.to_application,
+        packet(3, &[1, 4]),
+        "one number ahead on this leg"
+    );
+    play.to_application.clear();
+    play.feed(Face::Application, &packet(4, b"secret\0"))
+        .unwrap();
+    assert_eq!(play.to_database, packet(3, b"secret\0"));
+    assert!(matches!(
+        play.feed(Face::Database, &ok(4)),
+        Ok(Some(Outcome::LoggedIn(_)))
+    ));
+    assert_eq!(play.to_application, ok(5));
+}
+
+#[test]
+fn a_password_sent_in_clear_inside_tls_is_encrypted_for_a_plain_database() {
+    let mut play = offering_tls(InnerTls::Require, DatabaseLeg::Plain);
+    let full = handshake_response("app", None, "caching_sha2_password");
+    play.feed(Face::Application, &packet(1, &full[..32]))
+        .unwrap();
+    play.feed(Face::Application, &packet(2, &full)).unwrap();
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    play.to_database.clear();
+    play.feed(Face::Application, &packet(4, b"secret\0"))
+        .unwrap();
+    assert_eq!(play.to_database, packet(3, &[2]));
+}
+
+#[test]
+fn an_application_without_tls_is_told_that_it_is_required() {
+    let mut play = offering_tls(InnerTls::Require, DatabaseLeg::Unix);
+    let response = packet(1, &handshake_response("app", None, "caching_sha2_password"));
+    let outcome = play.feed(Face::Application, &response).unwrap().unwrap();
+    assert!(matches!(outcome, Outcome::Refused(refusal) if refusal.code == Code::TlsRequired));
+    assert_eq!(play.to_application[3..13], *b"\x02\xff\x57\x0c#HY000");
+    assert!(play.to_database.is_empty());
+}
+
+#[test]
+fn tls_inside_tls_is_a_violation() {
+    let mut play = offering_tls(InnerTls::Allow, DatabaseLeg::Unix);
+    let request = handshake_response("app", None, "caching_sha2_password")[..32].to_vec();
+    play.feed(Face::Application, &packet(1, &request)).unwrap();
+    assert!(play.feed(Face::Application, &packet(2, &request)).is_err());
+}
+
 #[test]
 fn a_user_or_schema_outside_the_grant_never_reaches_the_database() {
     for (user, schema, allowed) in [
@@ -365,6 +460,30 @@ fn compression_is_withheld_from_both_sides_where_the_user_is_restricted() {
         (play.to_database[4] & 0x20, play.to_database[7] & 0x04),
         (0, 0)
     );
+}
+
+#[test]
+fn commands_are_watched_where_the_bridge_or_the_grant_needs_it() {
+    let login = |application, compressed| LoggedIn {
+        user: "app".into(),
+        schema: None,
+        plugin: "caching_sha2_password".into(),
+        connection_id: 42,
+        application,
+        compressed,
+    };
+    for (application, database, compressed, watched) in [
+        (Transport::Tcp, DatabaseLeg::Plain, false, false),
+        (Transport::Tcp, DatabaseLeg::Unix, false, true),
+        (Transport::Tcp, DatabaseLeg::Unix, true, false),
+        (Transport::Tls, DatabaseLeg::Plain, false, true),
+        (Transport::Tls, DatabaseLeg::Unix, false, false),
+    ] {
+        let mut options = options(application, database);
+        assert_eq!(options.watches(&login(application, compressed)), watched);
+        options.allowed_users = vec!["app".into()];
+        assert!(options.watches(&login(application, false)));
+    }
 }
 
 #[test]

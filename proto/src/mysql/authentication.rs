@@ -1,0 +1,90 @@
+//! The authentication phase: plugins talk until OK or ERR, at login and when the user is changed.
+
+use zeroize::Zeroizing;
+
+use super::bridge::{Action, Bridge};
+use super::legs::Legs;
+use super::login::{LoggedIn, Outcome};
+use crate::machine::{Face, Inputs, Step, Violation};
+
+const OK: u8 = 0x00;
+/// First byte of an ERR packet.
+pub(super) const ERR: u8 = 0xFF;
+
+/// Whoever logs in, and the bridge between the two legs.
+pub(super) struct Authentication {
+    /// What is known once it succeeds; the plugin is the bridge's.
+    pub(super) login: LoggedIn,
+    pub(super) bridge: Bridge,
+}
+
+/// What is next in the phase.
+pub(super) enum Turn {
+    /// Goes on.
+    Next(Step<Outcome>),
+    /// These are its last bytes, for the application, and this is how it ended.
+    Last(Vec<u8>, Outcome),
+}
+
+impl Authentication {
+    /// Takes a packet of the database first: it may end the phase.
+    pub(super) fn step(&mut self, legs: &mut Legs, input: &mut Inputs) -> Result<Turn, Violation> {
+        if let Some(payload) = legs.take(Face::Database, input)? {
+            return self.on_database(legs, payload.to_vec());
+        }
+        if is_early_command(&input.application) {
+            return Ok(Turn::Next(Step::NeedInput));
+        }
+        match legs.take(Face::Application, input)? {
+            Some(payload) => self.on_application(legs, payload),
+            None => Ok(Turn::Next(Step::NeedInput)),
+        }
+    }
+
+    fn on_database(&mut self, legs: &mut Legs, payload: Vec<u8>) -> Result<Turn, Violation> {
+        let outcome = match payload.first() {
+            Some(&OK) => {
+                let plugin = self.bridge.plugin().to_owned();
+                Outcome::LoggedIn(LoggedIn {
+                    plugin,
+                    ..self.login.clone()
+                })
+            }
+            Some(&ERR) => Outcome::RefusedByDatabase(error_number(&payload)),
+            _ => {
+                let (face, payload) = match self.bridge.on_database(payload)? {
+                    Action::Pass(payload) => (Face::Application, payload),
+                    Action::Reply(payload) => (Face::Database, payload),
+                };
+                return Ok(Turn::Next(Step::Send(face, legs.encode(face, &payload)?)));
+            }
+        };
+        Ok(Turn::Last(
+            legs.encode(Face::Application, &payload)?,
+            outcome,
+        ))
+    }
+
+    fn on_application(
+        &mut self,
+        legs: &mut Legs,
+        payload: Zeroizing<Vec<u8>>,
+    ) -> Result<Turn, Violation> {
+        let (face, payload) = match self.bridge.on_application(payload)? {
+            Action::Pass(payload) => (Face::Database, Zeroizing::new(payload)),
+            Action::Reply(payload) => (Face::Application, Zeroizing::new(payload)),
+        };
+        Ok(Turn::Next(Step::Send(face, legs.encode(face, &payload)?)))
+    }
+}
+
+/// Applications may send their first command right behind their last authentication packet; it waits for OK.
+fn is_early_command(input: &[u8]) -> bool {
+    input.get(3) == Some(&0)
+}
+
+/// The error number of an ERR packet; 0 when it has none.
+pub(super) fn error_number(payload: &[u8]) -> u16 {
+    let number = payload.get(1..3).and_then(<[u8]>::first_chunk::<2>);
+    number.map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}

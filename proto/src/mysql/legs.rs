@@ -1,0 +1,67 @@
+//! The two legs of an exchange: each numbers its packets by itself, because what the bridge says is said on one only.
+
+use zeroize::Zeroizing;
+
+use super::packet::{self, Packet};
+use crate::machine::{Face, Inputs, Violation};
+use crate::refusal::Refusal;
+
+/// Longest packet of the opening exchange; attributes alone may take 64 KiB.
+const MAX_PACKET: usize = 256 * 1024;
+/// Most packets of an exchange, both ways together.
+pub(super) const MAX_PACKETS: u16 = 64;
+/// Most bytes that are looked at in one input.
+pub(super) const MAX_INPUT: usize = MAX_PACKET.saturating_add(packet::HEADER);
+
+/// The next number of each leg, and how many packets there were.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Legs {
+    application: u8,
+    database: u8,
+    packets: u16,
+}
+
+impl Legs {
+    /// The next whole packet of a face, with its number checked.
+    pub(super) fn take(
+        &mut self,
+        face: Face,
+        input: &mut Inputs,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Violation> {
+        let Some(packet) = Packet::take(input.of(face), MAX_PACKET)? else {
+            return Ok(None);
+        };
+        let Packet { sequence, payload } = packet;
+        let payload = Zeroizing::new(payload);
+        self.packets = self.packets.saturating_add(1);
+        if self.packets > MAX_PACKETS {
+            return Err(Violation("too many packets for a login"));
+        }
+        let expected = self.sequence(face);
+        if sequence != *expected {
+            return Err(Violation("packets out of order"));
+        }
+        *expected = expected.wrapping_add(1);
+        Ok(Some(payload))
+    }
+
+    /// A packet with the next number of a face.
+    pub(super) fn encode(&mut self, face: Face, payload: &[u8]) -> Result<Vec<u8>, Violation> {
+        let sequence = self.sequence(face);
+        let bytes = packet::encode(*sequence, payload)?;
+        *sequence = sequence.wrapping_add(1);
+        Ok(bytes)
+    }
+
+    /// An ERR packet for the application.
+    pub(super) fn error(&self, refusal: &Refusal, with_sqlstate: bool) -> Vec<u8> {
+        packet::error(self.application, refusal, with_sqlstate)
+    }
+
+    const fn sequence(&mut self, face: Face) -> &mut u8 {
+        match face {
+            Face::Application => &mut self.application,
+            Face::Database => &mut self.database,
+        }
+    }
+}

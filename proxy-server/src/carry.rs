@@ -1,0 +1,87 @@
+//! A session after its login: bytes both ways, with a stop for each change of user.
+
+use std::time::Duration;
+
+use proto::machine::Inputs;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use transport::tunnel::{Ended, Limits, copy};
+
+use crate::login::{Application, LoginError, Opened, Session, Watched};
+
+/// What bounds a session.
+pub(crate) struct Bounds<'a> {
+    /// Of the tunnel.
+    pub(crate) limits: &'a Limits,
+    /// Of a change of user.
+    pub(crate) login: Duration,
+    /// Ends all tunnels.
+    pub(crate) cut: &'a CancellationToken,
+}
+
+/// Carries bytes until the session ends. Where a change of user fails, the application has been told.
+pub(crate) async fn run<D>(
+    opened: Opened<'_>,
+    database: &mut D,
+    bounds: &Bounds<'_>,
+) -> Result<Ended, LoginError>
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+{
+    let Opened {
+        mut app,
+        rest,
+        mysql,
+    } = opened;
+    match mysql {
+        Some(session) if session.is_watched() => {
+            watched(session, &mut app, database, rest, bounds).await
+        }
+        _ => Ok(copy(&mut app, database, rest, bounds.limits, bounds.cut).await),
+    }
+}
+
+async fn watched<D>(
+    mut session: Session,
+    app: &mut Box<dyn Application + '_>,
+    database: &mut D,
+    rest: Inputs,
+    bounds: &Bounds<'_>,
+) -> Result<Ended, LoginError>
+where
+    D: AsyncRead + AsyncWrite + Unpin,
+{
+    let from_database = |bytes| Inputs {
+        application: Vec::new(),
+        database: bytes,
+    };
+    let mut app = Watched::new(app, true, rest.application);
+    let mut rest = from_database(rest.database);
+    let (mut up, mut down) = (0_u64, 0_u64);
+    loop {
+        let mut ended = copy(&mut app, database, rest, bounds.limits, bounds.cut).await;
+        (up, down) = (up.saturating_add(ended.up), down.saturating_add(ended.down));
+        (ended.up, ended.down) = (up, down);
+        let Some((command, stream)) = app.change_of_user() else {
+            return Ok(ended);
+        };
+        let deadline = Instant::now() + bounds.login;
+        let unsent = &ended.unsent.database;
+        if tokio::time::timeout_at(deadline, stream.write_all(unsent))
+            .await
+            .is_err()
+        {
+            return Ok(ended);
+        }
+        let left = match session
+            .change_user(command, (&mut *stream, database), deadline)
+            .await
+        {
+            Ok(left) => left,
+            Err(error) => return Err(error.told_to(stream).await),
+        };
+        app.go_on(session.is_watched(), left.application);
+        rest = from_database(left.database);
+    }
+}
