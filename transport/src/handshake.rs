@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use proto::machine::{Face, Inputs, Machine, Step, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::deadline::before;
 pub use crate::error::HandshakeError;
@@ -57,9 +58,9 @@ where
             match machine.step(&mut inputs)? {
                 Step::Done(outcome) => return Ok(outcome),
                 Step::Send(Face::Application, bytes) => {
-                    send(app, &bytes, Face::Application).await?;
+                    send(app, bytes, Face::Application).await?;
                 }
-                Step::Send(Face::Database, bytes) => send(db, &bytes, Face::Database).await?,
+                Step::Send(Face::Database, bytes) => send(db, bytes, Face::Database).await?,
                 Step::NeedInput => read(machine, &mut inputs, app, db).await?,
             }
         }
@@ -69,12 +70,14 @@ where
     Ok((outcome, inputs))
 }
 
-async fn send<W>(writer: &mut W, bytes: &[u8], face: Face) -> Result<(), HandshakeError>
+/// Writes and wipes: it may have been a password.
+async fn send<W>(writer: &mut W, bytes: Vec<u8>, face: Face) -> Result<(), HandshakeError>
 where
     W: AsyncWrite + Unpin,
 {
+    let bytes = Zeroizing::new(bytes);
     let sent = async {
-        writer.write_all(bytes).await?;
+        writer.write_all(&bytes).await?;
         writer.flush().await
     };
     sent.await.map_err(|error| HandshakeError::Io(face, error))
@@ -119,22 +122,22 @@ fn fill<R: AsyncRead + Unpin>(
     face: Face,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), HandshakeError>> {
-    let mut chunk = [0; CHUNK];
-    let room = max.saturating_sub(input.len()).min(CHUNK);
-    let Some(space) = chunk.get_mut(..room).filter(|space| !space.is_empty()) else {
+    let before = input.len();
+    let room = max.saturating_sub(before).min(CHUNK);
+    if room == 0 {
         let violation = Violation("a message is longer than the opening exchange allows");
         return Poll::Ready(Err(violation.into()));
-    };
-    let mut buf = ReadBuf::new(space);
-    match Pin::new(reader).poll_read(cx, &mut buf) {
+    }
+    // Straight into the input, which the machines wipe as they take from it: no copy of a password stays behind.
+    input.resize(before.saturating_add(room), 0);
+    let mut buf = ReadBuf::new(input.get_mut(before..).unwrap_or_default());
+    let polled = Pin::new(reader).poll_read(cx, &mut buf);
+    let read = buf.filled().len();
+    input.truncate(before.saturating_add(read));
+    match polled {
         Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(())) if buf.filled().is_empty() => {
-            Poll::Ready(Err(HandshakeError::Closed(face)))
-        }
-        Poll::Ready(Ok(())) => {
-            input.extend_from_slice(buf.filled());
-            Poll::Ready(Ok(()))
-        }
+        Poll::Ready(Ok(())) if read == 0 => Poll::Ready(Err(HandshakeError::Closed(face))),
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
         Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Poll::Ready(Err(HandshakeError::Closed(face)))
         }
