@@ -44,6 +44,8 @@ pub enum Code {
     Authentication,
     /// The application must speak TLS here.
     TlsRequired,
+    /// The listener does not serve this local caller.
+    CallerRefused,
     /// Our settings are wrong.
     Settings,
     /// Our own fault.
@@ -74,6 +76,7 @@ impl Code {
             Self::Protocol => "protocol",
             Self::Authentication => "authentication",
             Self::TlsRequired => "tls-required",
+            Self::CallerRefused => "caller-refused",
             Self::Settings => "settings",
             Self::Internal => "internal",
             Self::Unknown => "unknown",
@@ -85,7 +88,10 @@ impl Code {
     /// Never 2000-2999, which MariaDB's client takes for a malformed packet.
     pub const fn mysql(self) -> u16 {
         match self {
-            Self::NoGrant | Self::Unauthenticated | Self::CertificateRefused => 1045,
+            Self::NoGrant
+            | Self::Unauthenticated
+            | Self::CertificateRefused
+            | Self::CallerRefused => 1045,
             Self::Limit => 1040,
             Self::Draining => 1053,
             Self::Protocol => 1043,
@@ -110,7 +116,10 @@ impl Code {
     /// The SQLSTATE that PostgreSQL's clients get, and MySQL's once they have said hello.
     pub const fn sqlstate(self) -> &'static str {
         match self {
-            Self::NoGrant | Self::Unauthenticated | Self::CertificateRefused => "28000",
+            Self::NoGrant
+            | Self::Unauthenticated
+            | Self::CertificateRefused
+            | Self::CallerRefused => "28000",
             Self::Limit => "53300",
             Self::Draining => "57P03",
             Self::Protocol => "08P01",

@@ -145,6 +145,8 @@ pub struct Peer {
     pub addr: Option<SocketAddr>,
     /// The user, over a Unix socket (`SO_PEERCRED`).
     pub uid: Option<u32>,
+    /// The user's primary group, over a Unix socket.
+    pub gid: Option<u32>,
 }
 
 impl fmt::Display for Peer {

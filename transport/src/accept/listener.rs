@@ -114,15 +114,17 @@ impl Listener {
                 }
                 let peer = Peer {
                     addr: Some(addr),
-                    uid: None,
+                    ..Peer::default()
                 };
                 Ok((Socket::Tcp(stream), peer))
             }
             Kind::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
+                let caller = stream.peer_cred().ok();
                 let peer = Peer {
                     addr: None,
-                    uid: stream.peer_cred().ok().map(|cred| cred.uid()),
+                    uid: caller.map(|caller| caller.uid()),
+                    gid: caller.map(|caller| caller.gid()),
                 };
                 Ok((Socket::Unix(stream), peer))
             }
