@@ -3,6 +3,7 @@
 //! The walk of a connection: [`mount`] binds, [`serve`] accepts, [`session`] tells the story, [`connector`] opens the
 //! tunnel with what [`refresh`] keeps fresh, and `transport` carries the bytes.
 
+pub mod command;
 pub mod config;
 pub mod connector;
 pub mod error;

@@ -38,7 +38,7 @@ impl Logging {
     ///
     /// # Errors
     /// A complaint about the level.
-    pub fn start(&self) -> Result<(), Complaints> {
-        daemon::log::init(self.level.as_deref(), self.style, Output::Split)
+    pub fn start(&self, output: Output) -> Result<(), Complaints> {
+        daemon::log::init(self.level.as_deref(), self.style, output)
     }
 }

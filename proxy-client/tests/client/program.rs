@@ -243,3 +243,14 @@ async fn no_secret_appears_in_the_log_however_much_is_logged() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
 }
+
+#[test]
+fn every_shell_gets_a_script_that_completes_the_flags() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = program(&["completion", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("credentials-file"), "{shell}: {script}");
+    }
+    assert_eq!(run(&["completion", "cmd.exe"]).0, Some(64));
+}

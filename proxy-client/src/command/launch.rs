@@ -1,0 +1,56 @@
+//! From settings to a program at work.
+
+use std::path::PathBuf;
+
+use daemon::environment::Environment;
+use daemon::exit::Exit;
+use daemon::log::Output;
+use daemon::settings::{complain, load};
+use daemon::shutdown::Shutdown;
+use tokio_util::task::TaskTracker;
+
+use super::{PROGRAM, say};
+use crate::config::{Config, Logging};
+use crate::serve;
+use crate::settings::Settings;
+
+/// Serves until told to stop.
+pub(super) fn serve(settings: Settings) -> Exit {
+    let config = match configure(settings, Output::Split) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    block_on(async {
+        let signals = TaskTracker::new();
+        let shutdown = match Shutdown::on_signals(&signals) {
+            Ok(shutdown) => shutdown,
+            Err(error) => return say::fail(&error),
+        };
+        match serve::start(config, daemon::clock::system(), shutdown).await {
+            Ok(running) => running.until_stopped().await,
+            Err(error) => say::fail(&error),
+        }
+    })
+}
+
+/// Reads the settings file below the flags, starts the log, and checks everything.
+pub(super) fn configure(flags: Settings, output: Output) -> Result<Config, Exit> {
+    let file: Option<PathBuf> = flags.config_file.clone();
+    let settings = load(flags, file.as_deref()).map_err(|wrong| complain(PROGRAM, &wrong))?;
+    let logging = Logging::new(&settings);
+    logging
+        .start(output)
+        .map_err(|wrong| complain(PROGRAM, &wrong))?;
+    Config::new(settings, &Environment::of_process()).map_err(|wrong| complain(PROGRAM, &wrong))
+}
+
+/// Runs a future on a runtime of its own.
+pub(super) fn block_on(work: impl Future<Output = Exit>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => say::fail(&error),
+    }
+}
