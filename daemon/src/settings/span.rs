@@ -59,7 +59,9 @@ mod tests {
         assert_eq!("1m30s".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("500ms".parse(), Ok(Span(Duration::from_millis(500))));
         assert_eq!("0".parse(), Ok(Span(Duration::ZERO)));
-        for bad in ["", "30", "-1s", "soon"] {
+        assert_eq!("1.5h".parse(), Ok(Span(Duration::from_secs(5400))));
+        assert_eq!("1m0.25s".parse(), Ok(Span(Duration::from_millis(60_250))));
+        for bad in ["", "30", "-1s", "soon", "1.5", ".s", "1..5s"] {
             assert_eq!(bad.parse::<Span>(), Err(NotASpan), "{bad:?} was accepted");
         }
     }
