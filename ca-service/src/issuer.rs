@@ -160,6 +160,7 @@ impl Issuer {
             let plan = Plan {
                 purpose: order.purpose,
                 instance: order.instance.name.clone(),
+                hosts: order.instance.hosts(),
                 account: order.account.clone(),
                 serial: Serial::random()?,
                 validity,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod grants;
+mod hosts;
 mod instances;
 mod keys;
 mod profile;
@@ -13,8 +14,9 @@ use proto::instance::{check_label, check_project};
 
 pub(crate) use accounts::{Account, Mode, NewAccount};
 pub(crate) use grants::{Permission, Role};
+pub(crate) use hosts::{Host, check_address, check_names};
 pub(crate) use instances::{
-    Instance, NewAuthority, NewInstance, check_address, check_database_version,
+    Instance, InstanceChange, NewAuthority, NewInstance, check_database_version,
 };
 pub(crate) use keys::{AccountKey, Algorithm, NewKey};
 pub(crate) use profile::Profile;

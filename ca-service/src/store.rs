@@ -136,15 +136,26 @@ impl Store {
     }
 }
 
-fn migrations() -> Migrator {
-    let first = Migration::new(
+/// All migrations, by number. One that was released is never edited: its checksum is in every store.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
         1,
-        "first".into(),
-        MigrationType::Simple,
-        include_str!("../migrations/sqlite/0001_first.sql").into_sql_str(),
-        false,
-    );
-    Migrator::with_migrations(vec![first])
+        "first",
+        include_str!("../migrations/sqlite/0001_first.sql"),
+    ),
+    (
+        2,
+        "instance names",
+        include_str!("../migrations/sqlite/0002_instance_names.sql"),
+    ),
+];
+
+fn migrations() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(number, name, sql)| {
+        let kind = MigrationType::Simple;
+        Migration::new(number, name.into(), kind, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
 /// Whether a write failed because the row exists.
@@ -207,6 +218,33 @@ mod tests {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
         let error = secure_directory(dir.path(), false).unwrap_err();
         assert!(error.to_string().contains("chmod 700"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_store_of_the_first_version_keeps_its_instances() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = file(dir.path());
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
+        let old = SqlitePool::connect_with(options).await.unwrap();
+        let mut first = migrations();
+        first.migrations.to_mut().truncate(1);
+        first.run(&old).await.unwrap();
+        sqlx::query(
+            "INSERT INTO instances (id, project, region, name, address, database_version, created_at)
+             VALUES ('1', 'demo', 'eu', 'db1', '192.0.2.1', 'MYSQL_8_4', 0)",
+        )
+        .execute(&old)
+        .await
+        .unwrap();
+        old.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let names: String = sqlx::query_scalar("SELECT names FROM instances WHERE id = '1'")
+            .fetch_one(store.read())
+            .await
+            .unwrap();
+        assert_eq!(names, "[]");
     }
 
     #[tokio::test]

@@ -12,5 +12,6 @@ mod malformed;
 mod refusals;
 mod replay;
 mod secrets;
+mod server_names;
 mod store_failures;
 mod world;

@@ -10,6 +10,8 @@ mod admin;
 mod crash;
 #[path = "process/log.rs"]
 mod log;
+#[path = "process/names.rs"]
+mod names;
 #[path = "process/program.rs"]
 mod program;
 #[path = "process/settings.rs"]

@@ -1,4 +1,4 @@
-//! `instances create | list | describe | delete`.
+//! `instances create | update | list | describe | delete`.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -8,7 +8,10 @@ use super::{Place, output};
 use crate::clock::rfc3339;
 use crate::error::{Error, Result};
 use crate::issuer::create_instance;
-use crate::registry::{Instance, NewInstance, Registry, check_address, check_database_version};
+use crate::registry::{
+    Instance, InstanceChange, NewInstance, Registry, check_address, check_database_version,
+    check_names,
+};
 use crate::vault::Vault;
 
 /// Databases that tunnels lead to.
@@ -16,6 +19,8 @@ use crate::vault::Vault;
 pub(super) enum Instances {
     /// Make an instance, with a client CA and a server CA of its own
     Create(Create),
+    /// Change where an instance's agent is reached, and by which names
+    Update(Update),
     /// List all instances
     List(Place),
     /// Show an instance and who may do what with it
@@ -34,12 +39,33 @@ pub(super) struct Create {
     /// Where its agent is reached: an IP address or a host name (the port is always 3307)
     #[arg(long, value_name = "HOST")]
     address: String,
+    /// A further name or address by which applications reach it with TLS of their own, for its certificate (may be repeated)
+    #[arg(long = "name", value_name = "HOST")]
+    names: Vec<String>,
     /// What database it is
     #[arg(long, value_name = "VERSION", default_value = "MYSQL_8_4")]
     database_version: String,
     /// Succeed when it exists already as described
     #[arg(long)]
     if_not_exists: bool,
+}
+
+/// What is to become different of an instance.
+#[derive(Args)]
+pub(super) struct Update {
+    /// Its name: short, or project:region:instance
+    name: String,
+    #[command(flatten)]
+    place: Place,
+    /// Where its agent is reached from now on
+    #[arg(long, value_name = "HOST")]
+    address: Option<String>,
+    /// A further name or address for its certificate (may be repeated)
+    #[arg(long = "add-name", value_name = "HOST")]
+    add: Vec<String>,
+    /// A name that its certificate is not to have any more (may be repeated)
+    #[arg(long = "remove-name", value_name = "HOST")]
+    remove: Vec<String>,
 }
 
 /// An instance.
@@ -55,6 +81,7 @@ impl Instances {
     pub(super) async fn run(&self) -> Result<()> {
         match self {
             Self::Create(create) => create.run().await,
+            Self::Update(update) => update.run().await,
             Self::List(place) => list(place).await,
             Self::Describe(named) => {
                 let registry = named.place.registry().await?;
@@ -83,6 +110,7 @@ impl Create {
         let new = NewInstance {
             name: registry.full_name(&self.name).await?,
             address: self.address.clone(),
+            names: check_names("--name", &self.names)?,
             database_version: self.database_version.clone(),
         };
         match create_instance(&registry, &vault, &new).await {
@@ -102,6 +130,7 @@ impl Create {
         let same = found.is_some_and(|found| {
             found.name == new.name
                 && found.address == new.address
+                && found.names == new.names
                 && found.database_version == new.database_version
         });
         if same {
@@ -111,6 +140,33 @@ impl Create {
             "the instance {} exists, and differs from what is asked for",
             self.name
         )))
+    }
+}
+
+impl Update {
+    async fn run(&self) -> Result<()> {
+        if self.address.is_none() && self.add.is_empty() && self.remove.is_empty() {
+            return Err(Error::Invalid(
+                "nothing is to change: give --address, --add-name or --remove-name".to_owned(),
+            ));
+        }
+        if let Some(address) = &self.address {
+            check_address(address)?;
+        }
+        let change = InstanceChange {
+            address: self.address.clone(),
+            add: check_names("--add-name", &self.add)?,
+            remove: check_names("--remove-name", &self.remove)?,
+        };
+        let registry = self.place.registry().await?;
+        let instance = registry.named_instance(&self.name).await?;
+        registry.update_instance(&instance, &change).await?;
+        let instance = registry.named_instance(&self.name).await?;
+        show(&self.place, describe(&registry, &instance).await?)?;
+        output::hint(
+            self.place.format,
+            "\nAgents show it with their next certificate; restart them to have it now.\n",
+        )
     }
 }
 
@@ -156,6 +212,7 @@ fn row(instance: &Instance) -> Value {
         "connectionName": instance.name.to_string(),
         "databaseVersion": instance.database_version,
         "address": instance.address,
+        "names": instance.names,
         "createTime": rfc3339(instance.created_at),
     })
 }

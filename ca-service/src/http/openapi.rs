@@ -104,6 +104,9 @@ fn instance() {}
 fn agent_settings() {}
 
 /// Issue a short-lived server certificate for an agent's public key
+///
+/// Its names are the instance's own, `localhost`, `127.0.0.1`, `::1`, the instance's address, and the names that the
+/// administrator gave it. Nothing in the request adds one.
 #[utoipa::path(post, path = "/csql/v1/projects/{project}/instances/{instance}:generateServerCert",
     tag = "agents", security(("bearer" = [])),
     params(schemas::Names), request_body = schemas::GenerateServerCertRequest,

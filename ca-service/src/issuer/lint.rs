@@ -1,12 +1,15 @@
 //! Reads a certificate back and holds it against its plan: every field and every extension, and nothing besides.
 
+use std::net::IpAddr;
+
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Version;
 
-use super::plan::{Plan, Purpose};
+use super::plan::{AlternativeName, Plan, Purpose};
 use crate::error::{Error, Result};
+use crate::registry::Host;
 
 /// Extensions of a leaf: key usage, extended key usage, basic constraints, alternative name, and both key identifiers.
 const EXTENSIONS: usize = 6;
@@ -131,12 +134,11 @@ fn check_names(leaf: &X509Certificate<'_>, plan: &Plan) -> Result<()> {
     let names = names
         .map(|names| names.value.general_names.as_slice())
         .unwrap_or_default();
-    let named = match (plan.purpose, names) {
-        (Purpose::Client, [GeneralName::URI(uri)]) => *uri == plan.identity().to_string(),
-        (Purpose::Server, [GeneralName::DNSName(dns)]) => *dns == plan.instance.dns_name(),
-        _ => false,
-    };
-    require(named, "its alternative name is not the one of its purpose")?;
+    let names: Option<Vec<_>> = names.iter().map(alternative_name).collect();
+    require(
+        names.is_some_and(|names| names == plan.alternative_names()),
+        "its alternative names are not the planned ones, in their order",
+    )?;
     let has_key_id = leaf.extensions().iter().any(|extension| {
         matches!(
             extension.parsed_extension(),
@@ -148,6 +150,20 @@ fn check_names(leaf: &X509Certificate<'_>, plan: &Plan) -> Result<()> {
         leaf.extensions().len() == EXTENSIONS,
         "it has an extension too many",
     )
+}
+
+fn alternative_name(name: &GeneralName<'_>) -> Option<AlternativeName> {
+    match *name {
+        GeneralName::URI(uri) => Some(AlternativeName::Identity(uri.to_owned())),
+        GeneralName::DNSName(name) => Some(AlternativeName::Host(Host::Name(name.to_owned()))),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = || <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let v6 = |_| <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+            let address = v4().or_else(v6).ok()?;
+            Some(AlternativeName::Host(Host::Address(address)))
+        }
+        _ => None,
+    }
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<()> {

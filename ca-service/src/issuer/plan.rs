@@ -1,9 +1,12 @@
 //! What a certificate is going to say, decided before it is made.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use proto::{AccountName, Identity, InstanceName};
 
 use crate::clock::Seconds;
 use crate::error::{Error, Result};
+use crate::registry::Host;
 use crate::store::hex;
 
 /// How far back a certificate's beginning is set: that much slower may a peer's clock be.
@@ -31,6 +34,15 @@ pub(crate) struct Validity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Serial([u8; 16]);
 
+/// What a certificate may be called besides its subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AlternativeName {
+    /// Whom a client certificate speaks for.
+    Identity(String),
+    /// A host that a server certificate is for.
+    Host(Host),
+}
+
 /// Everything that a leaf certificate says, besides the key.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -38,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) purpose: Purpose,
     /// Of which instance.
     pub(crate) instance: InstanceName,
+    /// Where else applications find the server, by the administrator's word; of no meaning in a client's.
+    pub(crate) hosts: Vec<Host>,
     /// Who asked for it; a client certificate speaks for it.
     pub(crate) account: AccountName,
     /// Its number.
@@ -101,6 +115,30 @@ impl Plan {
                 short.unwrap_or_default().to_owned()
             }
         }
+    }
+
+    /// All alternative names, in order and each once.
+    ///
+    /// A client has its identity alone. A server has the instance's name, by which tunnels know it; then the machine itself,
+    /// for applications that speak TLS of their own to the client beside them; then the hosts that the administrator named.
+    pub(crate) fn alternative_names(&self) -> Vec<AlternativeName> {
+        if self.purpose == Purpose::Client {
+            return vec![AlternativeName::Identity(self.identity().to_string())];
+        }
+        let known = [
+            Host::Name(self.instance.dns_name()),
+            Host::Name("localhost".to_owned()),
+            Host::Address(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Host::Address(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        ];
+        let mut names = Vec::new();
+        for host in known.iter().chain(&self.hosts) {
+            let name = AlternativeName::Host(host.clone());
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The identity that a client certificate carries.

@@ -5,34 +5,38 @@ use rcgen::{
     SanType, SerialNumber,
 };
 
-use super::plan::{Plan, Purpose, Serial, Validity};
+use super::plan::{AlternativeName, Plan, Purpose, Serial, Validity};
 use crate::clock::date_time;
 use crate::error::{Error, Result};
+use crate::registry::Host;
 
 /// Subject of everything that is ours.
 const ORGANIZATION: &str = "cloudsql-ca";
 
-/// A leaf: of a client, with its identity as the only name; or of a server, with the instance's DNS name.
+/// A leaf, with the alternative names of its plan.
 pub(crate) fn leaf(plan: &Plan) -> Result<CertificateParams> {
     let mut params = base(&plan.serial, &plan.validity, &plan.common_name());
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let (usage, name) = match plan.purpose {
-        Purpose::Client => {
-            let uri = plan.identity().to_string().try_into();
-            (ExtendedKeyUsagePurpose::ClientAuth, uri.map(SanType::URI))
-        }
-        Purpose::Server => {
-            let dns = plan.instance.dns_name().try_into();
-            (
-                ExtendedKeyUsagePurpose::ServerAuth,
-                dns.map(SanType::DnsName),
-            )
-        }
-    };
-    params.extended_key_usages = vec![usage];
-    params.subject_alt_names = vec![name.map_err(|_| Error::Crypto("a name is not ASCII"))?];
+    params.extended_key_usages = vec![match plan.purpose {
+        Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
+    }];
+    let names = plan.alternative_names();
+    params.subject_alt_names = names.into_iter().map(san).collect::<Result<_>>()?;
     Ok(params)
+}
+
+fn san(name: AlternativeName) -> Result<SanType> {
+    let ascii = |name: String| {
+        name.try_into()
+            .map_err(|_| Error::Crypto("a name is not ASCII"))
+    };
+    Ok(match name {
+        AlternativeName::Identity(uri) => SanType::URI(ascii(uri)?),
+        AlternativeName::Host(Host::Name(name)) => SanType::DnsName(ascii(name)?),
+        AlternativeName::Host(Host::Address(address)) => SanType::IpAddress(address),
+    })
 }
 
 /// A CA that issues leaves only.

@@ -1,6 +1,6 @@
 //! Asks the verifiers that the agent and the client run whether they would take a certificate.
 
-use super::plan::{Plan, Purpose};
+use super::plan::{AlternativeName, Plan, Purpose};
 use crate::clock::{Seconds, system_time};
 use crate::error::{Error, Result};
 
@@ -22,14 +22,18 @@ pub(crate) fn check(leaf: &[u8], plan: &Plan, authority_pem: &str, now: Seconds)
                 }
             }
             Purpose::Server => {
-                transport::tls::verify_server_certificate(
-                    leaf,
-                    &roots,
-                    &plan.instance.dns_name(),
-                    at,
-                )
-                .map_err(|problem| refused(&problem))?;
+                let name = plan.instance.dns_name();
+                transport::tls::verify_server_certificate(leaf, &roots, &name, at)
+                    .map_err(|problem| refused(&problem))?;
             }
+        }
+    }
+    // An application's TLS library looks for the name by which it reached the server.
+    for name in plan.alternative_names() {
+        if let AlternativeName::Host(host) = name {
+            let (host, at) = (host.to_string(), system_time(now));
+            transport::tls::verify_server_certificate(leaf, &roots, &host, at)
+                .map_err(|problem| refused(&format!("as {host}: {problem}")))?;
         }
     }
     Ok(())

@@ -1,14 +1,18 @@
 //! Instances, each with its own client CA and server CA.
 
+mod update;
+
 use proto::InstanceName;
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
-use super::Registry;
+use super::{Host, Registry};
 use crate::audit::{self, Entry};
 use crate::clock::Seconds;
 use crate::error::{Error, Result};
 use crate::store::{Write, is_duplicate};
+
+pub(crate) use update::InstanceChange;
 
 /// A database that tunnels lead to.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Instance {
     pub(crate) name: InstanceName,
     /// Where its agent is: an IP address or a host name, without a port.
     pub(crate) address: String,
+    /// Further names by which applications reach it; its agent's certificate bears them.
+    pub(crate) names: Vec<String>,
     /// `MYSQL_8_4`, ...
     pub(crate) database_version: String,
     /// When it was made.
@@ -31,6 +37,8 @@ pub(crate) struct NewInstance {
     pub(crate) name: InstanceName,
     /// Where its agent is.
     pub(crate) address: String,
+    /// Further names, each once, as [`super::check_names`] spells them.
+    pub(crate) names: Vec<String>,
     /// `MYSQL_8_4`, ...
     pub(crate) database_version: String,
 }
@@ -58,6 +66,7 @@ struct Row {
     region: String,
     name: String,
     address: String,
+    names: String,
     database_version: String,
     created_at: Seconds,
 }
@@ -68,6 +77,7 @@ impl TryFrom<Row> for Instance {
     fn try_from(row: Row) -> Result<Self> {
         Ok(Self {
             name: InstanceName::new(&row.project, &row.region, &row.name)?,
+            names: list(&row.names)?,
             id: row.id,
             address: row.address,
             database_version: row.database_version,
@@ -76,23 +86,19 @@ impl TryFrom<Row> for Instance {
     }
 }
 
-/// Checks an agent's address: an IP address, or a host name of letters, digits, dots and hyphens.
-pub(crate) fn check_address(address: &str) -> Result<()> {
-    let is_ip = address.parse::<std::net::IpAddr>().is_ok();
-    let is_host = address.len() <= 253
-        && address.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        });
-    if is_ip || is_host {
-        return Ok(());
+impl Instance {
+    /// Where applications find its agent, by the administrator's word: the address, then the further names.
+    pub(crate) fn hosts(&self) -> Vec<Host> {
+        let told = std::iter::once(&self.address).chain(&self.names);
+        // An address that no certificate can bear is left out: an early version took more than it does now.
+        told.filter_map(|host| Host::parse(host)).collect()
     }
-    Err(Error::Invalid(format!(
-        "--address {address:?} is not an IP address or a host name (the port is always {})",
-        proto::TUNNEL_PORT
-    )))
+}
+
+/// Reads a list of names as it is stored.
+fn list(text: &str) -> Result<Vec<String>> {
+    serde_json::from_str(text)
+        .map_err(|_| Error::Invalid("a stored instance's names are damaged".to_owned()))
 }
 
 /// Checks a database version by its shape: connectors read the prefix.
@@ -141,14 +147,15 @@ impl Registry {
     ) -> Result<()> {
         let mut write = self.store.write().await?;
         let made = sqlx::query(
-            "INSERT INTO instances (id, project, region, name, address, database_version, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO instances (id, project, region, name, address, names, database_version, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(id)
         .bind(new.name.project())
         .bind(new.name.region())
         .bind(new.name.instance())
         .bind(&new.address)
+        .bind(Value::from(new.names.as_slice()).to_string())
         .bind(&new.database_version)
         .bind(self.now())
         .execute(&mut *write)
@@ -167,7 +174,11 @@ impl Registry {
             self.insert_authority(&mut write, Some(id), authority)
                 .await?;
         }
-        let detail = json!({ "address": new.address, "databaseVersion": new.database_version });
+        let detail = json!({
+            "address": new.address,
+            "names": new.names,
+            "databaseVersion": new.database_version,
+        });
         self.audit_instance(
             &mut write,
             "instance.create",
@@ -192,8 +203,11 @@ impl Registry {
                 .execute(&mut *write)
                 .await?;
         }
-        let old =
-            json!({ "address": instance.address, "databaseVersion": instance.database_version });
+        let old = json!({
+            "address": instance.address,
+            "names": instance.names,
+            "databaseVersion": instance.database_version,
+        });
         self.audit_instance(
             &mut write,
             "instance.delete",

@@ -152,6 +152,7 @@ impl World {
         let new = NewInstance {
             name: proto::InstanceName::new(PROJECT, REGION, name).unwrap(),
             address: "192.0.2.10".to_owned(),
+            names: vec!["db.example.com".to_owned(), "2001:db8::7".to_owned()],
             database_version: "MYSQL_8_4".to_owned(),
         };
         create_instance(&self.registry, &vault, &new).await.unwrap();

@@ -28,6 +28,12 @@ fn bench(purpose: Purpose) -> Bench {
     let plan = Plan {
         purpose,
         instance: "demo:eu:db1".parse().unwrap(),
+        hosts: vec![
+            Host::Address("192.0.2.10".parse().unwrap()),
+            Host::Name("db.example.com".to_owned()),
+            // Twice known: once in the certificate.
+            Host::Name("localhost".to_owned()),
+        ],
         account: "app@demo.iam.csql.internal".parse().unwrap(),
         serial: Serial::random().unwrap(),
         validity: Validity {
@@ -122,6 +128,53 @@ fn changes() -> Vec<(&'static str, Change)> {
         }),
         ("too many", extension),
     ]
+}
+
+#[test]
+fn a_server_has_all_the_planned_names_and_no_other() {
+    let bench = bench(Purpose::Server);
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let address = |text: &str| SanType::IpAddress(text.parse().unwrap());
+    let planned = [
+        dns("db1.eu.demo.csql.internal"),
+        dns("localhost"),
+        address("127.0.0.1"),
+        address("::1"),
+        address("192.0.2.10"),
+        dns("db.example.com"),
+    ];
+    bench
+        .inspect(|p| p.subject_alt_names = planned.to_vec())
+        .unwrap();
+    for strange in [
+        dns("other.example.com"),
+        dns("*.example.com"),
+        dns("localhost"),
+        address("192.0.2.11"),
+        SanType::URI("csql://x".try_into().unwrap()),
+        SanType::Rfc822Name("a@b".try_into().unwrap()),
+    ] {
+        let told = bench.complaint(|p| p.subject_alt_names.push(strange.clone()));
+        assert!(told.contains("alternative"), "{strange:?}: {told}");
+    }
+    for missing in 0..planned.len() {
+        let told = bench.complaint(|p| drop(p.subject_alt_names.remove(missing)));
+        assert!(told.contains("alternative"), "{missing}: {told}");
+    }
+    let told = bench.complaint(|p| p.subject_alt_names.swap(0, 1));
+    assert!(told.contains("alternative"), "{told}");
+}
+
+#[test]
+fn a_clients_certificate_has_no_host_among_its_names() {
+    let mut bench = bench(Purpose::Client);
+    assert_eq!(bench.plan.alternative_names().len(), 1);
+    bench.plan.hosts.clear();
+    let told = bench.complaint(|p| {
+        let host = SanType::DnsName("localhost".try_into().unwrap());
+        p.subject_alt_names.push(host);
+    });
+    assert!(told.contains("alternative"), "{told}");
 }
 
 #[test]
