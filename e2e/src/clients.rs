@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -128,6 +128,23 @@ pub enum Tls {
     Off,
     /// Encrypted, the server's certificate not verified.
     Required,
+    /// Encrypted, the certificate verified up to the target's CA.
+    VerifyCa,
+    /// Encrypted, the certificate verified up to the target's CA, its name too.
+    VerifyIdentity,
+}
+
+impl Tls {
+    /// The name in a driver's request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Off => "off",
+            Self::Required => "required",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyIdentity => "verify-identity",
+        }
+    }
 }
 
 /// Who logs in, and where to.
@@ -161,15 +178,49 @@ pub struct Target {
     pub login: Login,
     /// How.
     pub tls: Tls,
+    /// The CA that a verified certificate must come from, as a PEM file.
+    pub ca: Option<PathBuf>,
+    /// The name to connect by, instead of the IP address: what `VerifyIdentity` compares.
+    pub host: Option<String>,
 }
 
 impl Target {
-    /// A login as applications do it that say nothing about TLS.
-    pub fn usual(address: Address, login: Login) -> Self {
+    /// A login with this much TLS.
+    pub fn new(address: Address, login: Login, tls: Tls) -> Self {
         Self {
             address,
             login,
-            tls: Tls::Usual,
+            tls,
+            ca: None,
+            host: None,
+        }
+    }
+
+    /// A login as applications do it that say nothing about TLS.
+    pub fn usual(address: Address, login: Login) -> Self {
+        Self::new(address, login, Tls::Usual)
+    }
+
+    /// The same, believing certificates of this CA.
+    #[must_use]
+    pub fn trusting(mut self, ca: &Path) -> Self {
+        self.ca = Some(ca.to_owned());
+        self
+    }
+
+    /// The same, connecting by a name instead of the IP address.
+    #[must_use]
+    pub fn named(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
+    /// What `--host` takes for a TCP listener; nothing for a socket.
+    pub fn host(&self) -> Option<String> {
+        match (&self.address, &self.host) {
+            (Address::Socket(_), _) => None,
+            (Address::Tcp { .. }, Some(name)) => Some(name.clone()),
+            (Address::Tcp { host, .. }, None) => Some(host.to_string()),
         }
     }
 
@@ -178,14 +229,11 @@ impl Target {
             "user": self.login.user,
             "password": self.login.password,
             "database": self.login.database,
-            "tls": match self.tls {
-                Tls::Usual => "usual",
-                Tls::Off => "off",
-                Tls::Required => "required",
-            },
+            "tls": self.tls.name(),
+            "ca": self.ca,
         });
         let address = match &self.address {
-            Address::Tcp { host, port } => json!({ "host": host, "port": port }),
+            Address::Tcp { port, .. } => json!({ "host": self.host(), "port": port }),
             Address::Socket(path) => json!({ "socket": path }),
         };
         if let (Some(request), Value::Object(address)) = (request.as_object_mut(), address) {

@@ -13,14 +13,20 @@ use crate::process::{Process, output_of};
 use crate::wait::{PATIENCE, until};
 
 mod account;
+mod certificate;
 mod mariadb;
 mod mysql;
+mod options;
 mod template;
+
+pub use options::{DatabaseOptions, Pam, RsaKeys};
 
 /// The accounts that every database has, for the harness itself and for applications.
 pub const PASSWORD: &str = "correct horse battery staple";
 /// The schema of the applications' accounts.
 pub const SCHEMA: &str = "appdb";
+/// The account that a database with [`DatabaseOptions::pam`] has besides.
+pub const PAM_USER: &str = "app_pam";
 const HARNESS: &str = "harness";
 
 /// Which server.
@@ -30,17 +36,20 @@ pub enum Flavor {
     MySql9,
     /// MariaDB 10.11 from Debian 12.
     MariaDb10,
+    /// MariaDB 11.8 from Debian 13.
+    MariaDb11,
 }
 
 impl Flavor {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::MySql9, Self::MariaDb10];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::MySql9, Self::MariaDb10, Self::MariaDb11];
 
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::MySql9 => "MySQL 9",
             Self::MariaDb10 => "MariaDB 10.11",
+            Self::MariaDb11 => "MariaDB 11.8",
         }
     }
 
@@ -49,6 +58,7 @@ impl Flavor {
         match self {
             Self::MySql9 => "9.",
             Self::MariaDb10 => "10.11.",
+            Self::MariaDb11 => "11.8.",
         }
     }
 
@@ -56,30 +66,30 @@ impl Flavor {
     pub const fn database_version(self) -> &'static str {
         match self {
             Self::MySql9 => "MYSQL_8_4",
-            Self::MariaDb10 => "MYSQL_8_0",
+            Self::MariaDb10 | Self::MariaDb11 => "MYSQL_8_0",
         }
     }
 
     /// The applications' accounts: the server's usual authentication first.
     pub fn logins(self) -> [Login; 2] {
-        let users = match self {
-            Self::MySql9 => ["app", "app_sha256"],
-            Self::MariaDb10 => ["app", "app_ed25519"],
+        let second = match self {
+            Self::MySql9 => "app_sha256",
+            Self::MariaDb10 | Self::MariaDb11 => "app_ed25519",
         };
-        users.map(|user| Login::new(user, PASSWORD, SCHEMA))
+        ["app", second].map(|user| Login::new(user, PASSWORD, SCHEMA))
     }
 
-    fn command(self, data: &Path) -> Result<Command> {
+    fn command(self, data: &Path, options: &DatabaseOptions) -> Result<Command> {
         match self {
-            Self::MySql9 => mysql::command(data),
-            Self::MariaDb10 => mariadb::command(data),
+            Self::MySql9 => mysql::command(data, options),
+            Self::MariaDb10 | Self::MariaDb11 => mariadb::command(self, data, options),
         }
     }
 
     fn initialise(self, data: &Path) -> Result<()> {
         match self {
             Self::MySql9 => mysql::initialise(data),
-            Self::MariaDb10 => mariadb::initialise(data),
+            Self::MariaDb10 | Self::MariaDb11 => mariadb::initialise(self, data),
         }
     }
 
@@ -87,7 +97,7 @@ impl Flavor {
     const fn own_client(self) -> Client {
         match self {
             Self::MySql9 => Client::MysqlCli,
-            Self::MariaDb10 => Client::MariadbCli,
+            Self::MariaDb10 | Self::MariaDb11 => Client::MariadbCli,
         }
     }
 }
@@ -95,6 +105,7 @@ impl Flavor {
 /// A running server; it ends when this value is dropped.
 pub struct Database {
     flavor: Flavor,
+    options: DatabaseOptions,
     folder: PathBuf,
     address: Address,
     socket: PathBuf,
@@ -104,26 +115,47 @@ pub struct Database {
 impl Database {
     /// Starts one in `place`, from a copy of a data directory that is made once.
     pub fn start(flavor: Flavor, place: &Place) -> Result<Self> {
+        Self::start_with(flavor, place, &DatabaseOptions::default())
+    }
+
+    /// Starts one other than usually.
+    pub fn start_with(flavor: Flavor, place: &Place, options: &DatabaseOptions) -> Result<Self> {
         let port = place.free_port()?;
         let folder = place.join(&format!("database-{port}"));
         std::fs::create_dir(&folder)?;
         template::copy(flavor, &folder.join("data"))?;
+        options.prepare(&folder)?;
         account::hand_over(&folder)?;
         let socket = folder.join("db.sock");
         let address = Address::Tcp {
             host: place.address(),
             port,
         };
-        let process = launch(flavor, &folder, &address)?;
+        let process = launch(flavor, &folder, &address, options)?;
         let mut database = Self {
             flavor,
+            options: options.clone(),
             folder,
             address,
             socket,
             process,
         };
         database.wait_until_ready()?;
+        if options.has_pam() {
+            database.execute(&application(PAM_USER, "VIA pam USING 'csql'"))?;
+        }
         Ok(database)
+    }
+
+    /// The CA that its certificate comes from; none when TLS is off or the server keeps its certificate in memory.
+    pub fn ca(&self) -> Option<PathBuf> {
+        let has_file = self.flavor != Flavor::MariaDb11 || self.options.has_certificate_file();
+        (self.options.has_tls() && has_file).then(|| self.folder.join("data/ca.pem"))
+    }
+
+    /// SHA-256 of the certificate that it shows now, in hexadecimal.
+    pub fn fingerprint(&self) -> Result<String> {
+        certificate::fingerprint(&self.address)
     }
 
     /// Which server it is.
@@ -159,7 +191,7 @@ impl Database {
 
     /// Starts it again after `stop`.
     pub fn resume(&mut self) -> Result<()> {
-        self.process = launch(self.flavor, &self.folder, &self.address)?;
+        self.process = launch(self.flavor, &self.folder, &self.address, &self.options)?;
         self.wait_until_ready()
     }
 
@@ -176,11 +208,11 @@ impl Database {
 
     /// Runs SQL with all privileges, over the Unix socket and past everything under test.
     pub fn execute(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
-        let target = Target {
-            address: Address::Socket(self.socket.clone()),
-            login: Login::new(HARNESS, PASSWORD, "mysql"),
-            tls: Tls::Off,
-        };
+        let target = Target::new(
+            Address::Socket(self.socket.clone()),
+            Login::new(HARNESS, PASSWORD, "mysql"),
+            Tls::Off,
+        );
         let answer = self.flavor.own_client().query(&target, sql)?;
         answer.with_context(|| format!("running {sql} as the harness"))
     }
@@ -196,17 +228,24 @@ impl Database {
     }
 }
 
-fn launch(flavor: Flavor, folder: &Path, address: &Address) -> Result<Process> {
+fn launch(
+    flavor: Flavor,
+    folder: &Path,
+    address: &Address,
+    options: &DatabaseOptions,
+) -> Result<Process> {
     let Address::Tcp { host, port } = address else {
         anyhow::bail!("a database listens on TCP");
     };
-    let mut command = flavor.command(&folder.join("data"))?;
+    let mut command = flavor.command(&folder.join("data"), options)?;
     command
         .arg(format!("--bind-address={host}"))
         .arg(format!("--port={port}"))
         .arg(format!("--socket={}", folder.join("db.sock").display()))
         .arg(format!("--pid-file={}", folder.join("db.pid").display()))
-        .arg("--skip-name-resolve");
+        .arg("--skip-name-resolve")
+        .args(options.arguments());
+    let mut command = options.surround(folder, command);
     Process::spawn(flavor.name(), &mut command, &folder.join("db.log"))
 }
 
@@ -241,9 +280,9 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Options that both servers need to find their own files in an extracted tree.
-fn tree_options(command: &mut Command, tree: &str) -> Result<()> {
+fn tree_options(command: &mut Command, tree: &str, share: &str) -> Result<()> {
     let tree = installed(tree)?;
-    let share = tree.join("usr/share/mysql");
+    let share = tree.join(share);
     command
         .arg("--no-defaults")
         .arg(format!("--user={}", account::choose()?.name))

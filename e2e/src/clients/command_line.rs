@@ -10,10 +10,13 @@ use crate::paths::installed;
 /// Runs one statement with `--execute`.
 pub(super) fn query(client: Client, target: &Target, sql: &str) -> Result<Answer> {
     let mut command = program(client, target.tls)?;
+    if let Some(ca) = &target.ca {
+        command.arg(format!("--ssl-ca={}", ca.display()));
+    }
     match &target.address {
-        Address::Tcp { host, port } => command
+        Address::Tcp { port, .. } => command
             .arg("--protocol=tcp")
-            .arg(format!("--host={host}"))
+            .arg(format!("--host={}", target.host().unwrap_or_default()))
             .arg(format!("--port={port}")),
         Address::Socket(path) => command
             .arg("--protocol=socket")
@@ -50,6 +53,8 @@ fn program(client: Client, tls: Tls) -> Result<Command> {
                 Tls::Usual => None,
                 Tls::Off => Some("--ssl-mode=DISABLED"),
                 Tls::Required => Some("--ssl-mode=REQUIRED"),
+                Tls::VerifyCa => Some("--ssl-mode=VERIFY_CA"),
+                Tls::VerifyIdentity => Some("--ssl-mode=VERIFY_IDENTITY"),
             });
     } else {
         command = Command::new(installed("bin/mariadb10")?);
@@ -59,7 +64,9 @@ fn program(client: Client, tls: Tls) -> Result<Command> {
             .args(match tls {
                 Tls::Usual => None,
                 Tls::Off => Some("--skip-ssl"),
-                Tls::Required => Some("--ssl"),
+                // 10.11 verifies the chain whenever it is told a CA.
+                Tls::Required | Tls::VerifyCa => Some("--ssl"),
+                Tls::VerifyIdentity => Some("--ssl-verify-server-cert"),
             });
     }
     Ok(command)

@@ -5,14 +5,14 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{PASSWORD, accounts, application, tree_options};
+use super::{DatabaseOptions, PASSWORD, accounts, application, tree_options};
 use crate::paths::installed;
 use crate::process::output_of;
 
 /// The server on a data directory; it makes its own certificates and switches TLS on by itself.
-pub(super) fn command(data: &Path) -> Result<Command> {
+pub(super) fn command(data: &Path, options: &DatabaseOptions) -> Result<Command> {
     let mut command = Command::new(installed("bin/mysqld9")?);
-    tree_options(&mut command, "mysql9")?;
+    tree_options(&mut command, "mysql9", "usr/share/mysql")?;
     command
         .arg(format!("--datadir={}", data.display()))
         .args(["--secure-file-priv=", "--mysqlx=OFF", "--skip-log-bin"])
@@ -21,7 +21,11 @@ pub(super) fn command(data: &Path) -> Result<Command> {
             "--innodb-flush-log-at-trx-commit=0",
         ])
         .args(["--innodb-doublewrite=OFF", "--innodb-buffer-pool-size=64M"])
-        .args(["--max-connections=500"]);
+        .args(["--max-connections=500"])
+        .args(options.rsa_arguments());
+    if !options.has_tls() {
+        command.arg("--tls-version=");
+    }
     Ok(command)
 }
 
@@ -39,7 +43,7 @@ pub(super) fn initialise(data: &Path) -> Result<()> {
         ),
     ];
     std::fs::write(&sql, accounts(&own.concat()))?;
-    let mut command = command(data)?;
+    let mut command = command(data, &DatabaseOptions::default())?;
     command
         .arg("--initialize-insecure")
         .arg(format!("--init-file={}", sql.display()));

@@ -61,6 +61,7 @@ fn definition() -> String {
         include_str!("../databases.rs"),
         include_str!("mysql.rs"),
         include_str!("mariadb.rs"),
+        include_str!("certificate.rs"),
     ];
     let digest = sources
         .iter()

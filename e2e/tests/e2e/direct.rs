@@ -32,11 +32,7 @@ fn every_client_logs_in(flavor: Flavor) {
                 for login in flavor.logins() {
                     let check = format!("{client} as {} over {address} {tls:?}", login.user);
                     database.flush().unwrap();
-                    let target = Target {
-                        address: address.clone(),
-                        login: login.clone(),
-                        tls,
-                    };
+                    let target = Target::new(address.clone(), login.clone(), tls);
                     let able = able(client, &target);
                     let answer = client
                         .query(&target, "SELECT VERSION(), USER(), NULL")

@@ -62,11 +62,7 @@ impl Trial<'_> {
             "{} as {} over {address}, database leg {leg:?}, {when}",
             self.client, login.user
         );
-        let target = Target {
-            address: address.clone(),
-            login,
-            tls: tls(self.client, *leg),
-        };
+        let target = Target::new(address.clone(), login, tls(self.client, *leg));
         match self.client.query(&target, "SELECT VERSION()") {
             Ok(Ok(rows))
                 if rows[0][0]
