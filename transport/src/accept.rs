@@ -1,5 +1,6 @@
 //! The loop that accepts: it never ends on an error and never passes its limit.
 
+mod callers;
 mod listener;
 
 use std::io;
@@ -13,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::socket::{Peer, Socket};
-pub use listener::Listener;
+pub use callers::{Callers, Network, NotANetwork, Stranger};
+pub use listener::{Listener, UnixOptions};
 
 /// First and longest wait after an accept that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));

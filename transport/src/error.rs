@@ -158,7 +158,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub enum BindError {
     /// The kernel's limit.
     #[error(
-        "the socket path {path:?} has {length} bytes and the system allows {limit}: choose a shorter folder"
+        "the socket path {path:?} has {length} bytes and the system allows {limit}: choose a shorter one, such as {shorter:?}"
     )]
     TooLong {
         /// The path.
@@ -167,6 +167,8 @@ pub enum BindError {
         length: usize,
         /// Most bytes.
         limit: usize,
+        /// One that fits.
+        shorter: PathBuf,
     },
     /// Somebody listens there.
     #[error("another process listens on {path:?}: stop it, or choose another path")]

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::error::BindError;
 use crate::socket::{Peer, Socket, TcpOptions, tune};
+pub use unix::UnixOptions;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;
@@ -67,7 +68,16 @@ impl Listener {
     /// # Errors
     /// [`BindError`] says what is in the way.
     pub fn bind_unix(path: &Path, mode: u32) -> Result<Self, BindError> {
-        let (listener, placed) = unix::bind(path, mode)?;
+        Self::bind_unix_with(path, &UnixOptions::of_mode(mode))
+    }
+
+    /// The same with more to say about it. A path that begins with `@` is an abstract name: it stands in no folder,
+    /// so mode and group do not guard it.
+    ///
+    /// # Errors
+    /// [`BindError`] says what is in the way.
+    pub fn bind_unix_with(path: &Path, options: &UnixOptions) -> Result<Self, BindError> {
+        let (listener, placed) = unix::bind(path, options)?;
         Ok(Self {
             kind: Kind::Unix(listener, placed),
             options: TcpOptions::default(),

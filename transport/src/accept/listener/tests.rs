@@ -114,3 +114,73 @@ async fn another_socket_at_the_path_survives_our_end() {
     UnixStream::connect(&path).await.unwrap();
     drop(theirs);
 }
+
+#[tokio::test]
+async fn a_socket_gets_its_group_before_anybody_sees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db.sock");
+    // Only root may give files away; everybody may give them to a group of their own.
+    let is_root = rustix::process::geteuid().is_root();
+    let group = if is_root {
+        4321
+    } else {
+        rustix::process::getegid().as_raw()
+    };
+    let options = UnixOptions {
+        group: Some(group),
+        ..UnixOptions::of_mode(0o660)
+    };
+    let _listener = Listener::bind_unix_with(&path, &options).unwrap();
+    let found = std::fs::symlink_metadata(&path).unwrap();
+    assert_eq!(std::os::unix::fs::MetadataExt::gid(&found), group);
+    assert_eq!(found.permissions().mode() & 0o777, 0o660);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn an_abstract_name_stands_in_no_folder_and_can_be_taken_once() {
+    use std::os::linux::net::SocketAddrExt as _;
+    let name = format!("csql-test-{}", std::process::id());
+    let path = std::path::PathBuf::from(format!("@{name}"));
+    let listener = Listener::bind_unix(&path, 0o600).unwrap();
+    assert_eq!(listener.local(), format!("@{name}"));
+    let addr = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let _client = std::os::unix::net::UnixStream::connect_addr(&addr).unwrap();
+    let (_, peer) = listener.accept().await.unwrap();
+    assert_eq!(peer.uid, Some(rustix::process::geteuid().as_raw()));
+    assert_eq!(peer.gid, Some(rustix::process::getegid().as_raw()));
+    assert!(!path.exists());
+    let error = Listener::bind_unix(&path, 0o600).unwrap_err();
+    assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    drop(listener);
+    drop(Listener::bind_unix(&path, 0o600).unwrap());
+    for bad in ["@".to_owned(), format!("@{}", "x".repeat(108))] {
+        let error = Listener::bind_unix(Path::new(&bad), 0o600).unwrap_err();
+        assert!(matches!(error, BindError::TooLong { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_of_200_characters_works_when_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let room = 200 - dir.path().as_os_str().len() - "//p:r:db1".len();
+    let folder = dir.path().join("f".repeat(room));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("p:r:db1");
+    assert!(path.as_os_str().len() >= 199, "{path:?}");
+    let options = UnixOptions {
+        is_long_allowed: true,
+        ..UnixOptions::of_mode(0o600)
+    };
+    let listener = Listener::bind_unix_with(&path, &options).unwrap();
+    let link = dir.path().join("short");
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    UnixStream::connect(link.join("p:r:db1")).await.unwrap();
+    // Whether it is stale is seen at that length, too.
+    let error = Listener::bind_unix_with(&path, &options).unwrap_err();
+    assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    drop(listener);
+    assert!(!path.exists());
+    let error = Listener::bind_unix(&path, 0o600).unwrap_err().to_string();
+    assert!(error.contains("/run/csql/db1"), "{error}");
+}

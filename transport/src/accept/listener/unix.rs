@@ -1,13 +1,16 @@
-//! The path of a Unix socket: made with its mode, replaced only when stale, removed when done.
+//! The path of a Unix socket: ready before it can be seen, replaced only when stale, removed when done.
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::Mode;
-use socket2::{Domain, SockAddr, Type};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 use tracing::debug;
 
@@ -16,12 +19,40 @@ use crate::error::BindError;
 
 /// Bytes of `sun_path` without its closing NUL (unix(7)).
 const MAX_PATH: usize = 107;
+/// Names that are tried until one is free.
+const MAX_TRIES: u32 = 100;
+/// What marks an abstract name, which stands in no folder (unix(7)); NUL on the wire.
+const ABSTRACT: char = '@';
+
+/// Who may reach a Unix socket, and how its path may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnixOptions {
+    /// Permission bits.
+    pub mode: u32,
+    /// The group, where it is not the process's own.
+    pub group: Option<u32>,
+    /// Whether the path may be longer than the kernel lets applications name it: they reach it by a relative path
+    /// or through a symbolic link to its folder.
+    pub is_long_allowed: bool,
+}
+
+impl UnixOptions {
+    /// For this process's own user, group or everybody, as the bits say.
+    pub const fn of_mode(mode: u32) -> Self {
+        Self {
+            mode,
+            group: None,
+            is_long_allowed: false,
+        }
+    }
+}
 
 /// A path that our socket stands on; removed on drop, unless another socket stands there by then.
 #[derive(Debug)]
 pub(super) struct Placed {
     path: PathBuf,
-    file: FileId,
+    /// None for an abstract name: it goes with the socket.
+    file: Option<FileId>,
 }
 
 /// Which file it is, whatever its name.
@@ -36,7 +67,10 @@ impl Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| id(&found) == self.file);
+        let Some(file) = self.file else {
+            return;
+        };
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| id(&found) == file);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             debug!(%error, path = ?self.path, "cannot remove the socket");
         }
@@ -47,51 +81,211 @@ fn id(found: &fs::Metadata) -> FileId {
     FileId(found.dev(), found.ino())
 }
 
-/// Makes the socket. It never stands at its path with more permissions than `mode`.
-pub(super) fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Placed), BindError> {
-    let length = path.as_os_str().as_bytes().len();
-    if length > MAX_PATH {
-        return Err(BindError::TooLong {
-            path: path.to_owned(),
-            length,
-            limit: MAX_PATH,
-        });
+/// Makes the socket. It is seen at its path only when it listens, with its mode and group.
+pub(super) fn bind(
+    path: &Path,
+    options: &UnixOptions,
+) -> Result<(UnixListener, Placed), BindError> {
+    let name = path.as_os_str().as_bytes();
+    if let Some(name) = name.strip_prefix(&[ABSTRACT as u8]) {
+        return bind_abstract(path, name);
     }
-    clear(path)?;
+    let place = Place::of(path)?;
+    place.check_length(options.is_long_allowed)?;
+    place.clear()?;
+    let (socket, mut placed) = place.make(options)?;
+    let listener = listen(path, socket)?;
+    place.publish(&mut placed)?;
+    Ok((listener, placed))
+}
+
+fn bind_abstract(path: &Path, name: &[u8]) -> Result<(UnixListener, Placed), BindError> {
+    if name.is_empty() || name.len() > MAX_PATH {
+        return Err(too_long(path, name.len(), MAX_PATH));
+    }
     let io = |doing| move |source| failed(path, doing, source);
-    let (socket, placed) = place(path, mode)?;
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))?;
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(name);
+    let addr = SockAddr::unix(std::ffi::OsStr::from_bytes(&bytes)).map_err(io("name"))?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(io("open"))?;
+    socket.bind(&addr).map_err(|source| in_use(path, source))?;
+    let placed = Placed {
+        path: path.to_owned(),
+        file: None,
+    };
+    Ok((listen(path, socket)?, placed))
+}
+
+fn listen(path: &Path, socket: Socket) -> Result<UnixListener, BindError> {
+    let io = |doing| move |source| failed(path, doing, source);
     socket
         .listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))
         .map_err(io("listen on"))?;
     socket.set_nonblocking(true).map_err(io("listen on"))?;
-    let listener = UnixListener::from_std(socket.into()).map_err(io("listen on"))?;
-    Ok((listener, placed))
+    UnixListener::from_std(socket.into()).map_err(io("listen on"))
 }
 
-/// A bound socket that does not listen yet; its mode is `mode` less the umask.
-fn place(path: &Path, mode: u32) -> Result<(socket2::Socket, Placed), BindError> {
-    let io = |doing| move |source| failed(path, doing, source);
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None).map_err(io("open"))?;
-    // Linux gives the path the mode of the unbound socket, less the umask: no moment with too wide a mode.
-    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))
-        .map_err(|errno| failed(path, "set the mode of", errno.into()))?;
-    let addr = SockAddr::unix(path).map_err(io("name"))?;
-    socket.bind(&addr).map_err(|source| {
-        if source.kind() == io::ErrorKind::AddrInUse {
-            BindError::InUse {
-                path: path.to_owned(),
-            }
-        } else {
-            failed(path, "bind", source)
+/// Where a socket goes: its folder, held open, and its name there.
+struct Place<'a> {
+    path: &'a Path,
+    folder: OwnedFd,
+    name: &'a Path,
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a Path) -> Result<Self, BindError> {
+        let name = path.file_name().map(Path::new);
+        let name = name.ok_or_else(|| BindError::NotASocket {
+            path: path.to_owned(),
+        })?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, folder, flags, Mode::empty())
+            .map_err(|errno| failed(path, "open the folder of", errno.into()))?;
+        Ok(Self { path, folder, name })
+    }
+
+    fn check_length(&self, is_long_allowed: bool) -> Result<(), BindError> {
+        let length = bytes_of(self.path);
+        if length <= MAX_PATH {
+            return Ok(());
         }
-    })?;
-    let found = fs::symlink_metadata(path).map_err(io("look at"))?;
-    let placed = Placed {
+        if !is_long_allowed {
+            return Err(too_long(self.path, length, MAX_PATH));
+        }
+        // By its folder's descriptor the name alone counts.
+        let reached = bytes_of(&self.through_folder(self.name));
+        if reached > MAX_PATH {
+            let limit = MAX_PATH.saturating_sub(reached - bytes_of(self.name));
+            return Err(too_long(self.path, bytes_of(self.name), limit));
+        }
+        Ok(())
+    }
+
+    fn through_folder(&self, name: &Path) -> PathBuf {
+        let folder = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
+        Path::new(&folder).join(name)
+    }
+
+    /// A name in the folder, as short as it takes.
+    fn short(&self, name: &Path) -> PathBuf {
+        let plain = self.path.with_file_name(name);
+        if bytes_of(&plain) <= MAX_PATH {
+            plain
+        } else {
+            self.through_folder(name)
+        }
+    }
+
+    /// A bound socket that does not listen yet, under a name that nobody looks for.
+    fn make(&self, options: &UnixOptions) -> Result<(Socket, Placed), BindError> {
+        let io = |doing| move |source| failed(self.path, doing, source);
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(io("open"))?;
+        // Linux gives the path the mode of the unbound socket, less the umask: no moment with too wide a mode.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(options.mode))
+            .map_err(|errno| failed(self.path, "set the mode of", errno.into()))?;
+        let path = self.bind_somewhere(&socket).map_err(io("bind"))?;
+        let found = fs::symlink_metadata(&path).map_err(io("look at"))?;
+        let placed = Placed {
+            file: Some(id(&found)),
+            path,
+        };
+        if let Some(group) = options.group {
+            std::os::unix::fs::lchown(&placed.path, None, Some(group))
+                .map_err(io("give to its group"))?;
+        }
+        fs::set_permissions(&placed.path, Permissions::from_mode(options.mode))
+            .map_err(io("set the mode of"))?;
+        Ok((socket, placed))
+    }
+
+    /// Binds to the first name that is free: a start that was killed may have left one.
+    fn bind_somewhere(&self, socket: &Socket) -> io::Result<PathBuf> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let mut tries = 0;
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = self.short(Path::new(&format!(".{}-{number}", std::process::id())));
+            match socket.bind(&SockAddr::unix(&path)?) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < MAX_TRIES => {
+                    tries += 1;
+                }
+                bound => return bound.map(|()| path),
+            }
+        }
+    }
+
+    /// Gives the socket its name, at once and only if nobody else took it meanwhile.
+    fn publish(&self, placed: &mut Placed) -> Result<(), BindError> {
+        let (from, to) = (&placed.path, self.name);
+        let renamed =
+            rustix::fs::renameat_with(CWD, from, &self.folder, to, RenameFlags::NOREPLACE);
+        let renamed = match renamed {
+            // The file system does not know how to ask: the name was free a moment ago.
+            Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::renameat(CWD, from, &self.folder, to),
+            renamed => renamed,
+        };
+        renamed.map_err(|errno| in_use(self.path, errno.into()))?;
+        self.path.clone_into(&mut placed.path);
+        Ok(())
+    }
+
+    /// Removes a socket that nobody answers on; refuses everything else that stands there.
+    fn clear(&self) -> Result<(), BindError> {
+        let path = self.path;
+        let io = |doing, source| failed(path, doing, source);
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io("look at", error)),
+        };
+        if !found.file_type().is_socket() {
+            return Err(BindError::NotASocket {
+                path: path.to_owned(),
+            });
+        }
+        if answers(&self.short(self.name)).map_err(|error| io("try", error))? {
+            return Err(BindError::InUse {
+                path: path.to_owned(),
+            });
+        }
+        // Another start of ours may have replaced it meanwhile: only the file that was tried is removed.
+        match fs::symlink_metadata(path) {
+            Ok(now) if id(&now) == id(&found) => {
+                fs::remove_file(path).map_err(|error| io("remove", error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn bytes_of(path: &Path) -> usize {
+    path.as_os_str().as_bytes().len()
+}
+
+fn too_long(path: &Path, length: usize, limit: usize) -> BindError {
+    // The instance's own name is the last part of `project:region:instance`.
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let last = name.rsplit(|byte| *byte == b':').next().unwrap_or(name);
+    let last: String = String::from_utf8_lossy(last).chars().take(32).collect();
+    BindError::TooLong {
         path: path.to_owned(),
-        file: id(&found),
-    };
-    Ok((socket, placed))
+        length,
+        limit,
+        shorter: Path::new("/run/csql").join(last),
+    }
+}
+
+fn in_use(path: &Path, source: io::Error) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists => BindError::InUse {
+            path: path.to_owned(),
+        },
+        _ => failed(path, "bind", source),
+    }
 }
 
 fn failed(path: &Path, doing: &'static str, source: io::Error) -> BindError {
@@ -102,36 +296,9 @@ fn failed(path: &Path, doing: &'static str, source: io::Error) -> BindError {
     }
 }
 
-/// Removes a socket that nobody answers on; refuses everything else that stands there.
-fn clear(path: &Path) -> Result<(), BindError> {
-    let io = |doing, source| failed(path, doing, source);
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io("look at", error)),
-    };
-    if !found.file_type().is_socket() {
-        return Err(BindError::NotASocket {
-            path: path.to_owned(),
-        });
-    }
-    if answers(path).map_err(|error| io("try", error))? {
-        return Err(BindError::InUse {
-            path: path.to_owned(),
-        });
-    }
-    // Another start of ours may have replaced it meanwhile: only the file that was tried is removed.
-    match fs::symlink_metadata(path) {
-        Ok(now) if id(&now) == id(&found) => {
-            fs::remove_file(path).map_err(|error| io("remove", error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Whether somebody listens: asked without waiting, since a full backlog is an answer too.
 fn answers(path: &Path) -> io::Result<bool> {
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Ok(()) => Ok(true),
@@ -149,15 +316,4 @@ fn answers(path: &Path) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_narrow_mode_holds_from_the_first_moment() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("db.sock");
-        let (_socket, _placed) = place(&path, 0o600).unwrap();
-        let mode = fs::symlink_metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
+mod tests;
