@@ -55,6 +55,7 @@ bench: ## the tunnel against a direct connection, with release binaries
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and cargo-fuzz)
+	$(CARGO) test $(LOCKED) -p proto --test fuzz -- --ignored
 	cd proto && for target in $(FUZZ_TARGETS); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 || exit 1; done
 

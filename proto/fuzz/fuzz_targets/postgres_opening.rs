@@ -1,12 +1,8 @@
-//! PostgreSQL's opening.
+//! See `bodies::postgres_opening`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use proto::machine::{Inputs, Machine as _, Step};
-use proto::postgres::Opening;
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut opening = Opening::default();
-    let mut inputs = Inputs { application: bytes.to_vec(), database: vec![] };
-    while let Ok(Step::Send(..)) = opening.step(&mut inputs) {}
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::postgres_opening(bytes));
