@@ -5,20 +5,22 @@ use std::sync::OnceLock;
 use proto::frame::{Answer, Hello, Transport, decode};
 use proto::machine::{Face, Inputs, Machine, Step};
 use proto::mysql::{
-    ChangeUser, Commands, DatabaseLeg, InnerTls, LoggedIn, Login, LoginOptions, Outcome, RsaKey,
+    ChangeUser, Commands, DatabaseLeg, InnerTls, LoggedIn, Login, LoginOptions, Outcome, Refused,
+    Refusing, RsaKey,
 };
 use proto::postgres::Opening;
-use proto::{AccountName, Identity, InstanceName};
+use proto::{AccountName, Code, Identity, InstanceName, Refusal};
 
 /// Any target: what it does with some bytes.
 pub(crate) type Body = fn(&[u8]);
 
 /// All targets, by the names of their programs and of their seeds' folders.
-pub(crate) const ALL: [(&str, Body); 6] = [
+pub(crate) const ALL: [(&str, Body); 7] = [
     ("frame", frame),
     ("names", names),
     ("mysql_login", mysql_login),
     ("mysql_change_user", mysql_change_user),
+    ("mysql_refusing", mysql_refusing),
     ("mysql_commands", mysql_commands),
     ("postgres_opening", postgres_opening),
 ];
@@ -80,6 +82,38 @@ pub(crate) fn mysql_change_user(bytes: &[u8]) {
         whole,
         "bytes that come one by one"
     );
+}
+
+/// An application that is told why it is refused: one byte of options, and then what it says, whole and byte by byte.
+pub(crate) fn mysql_refusing(bytes: &[u8]) {
+    let Some((setup, said)) = bytes.split_first() else {
+        return;
+    };
+    assert_eq!(refused(*setup, said, usize::MAX), refused(*setup, said, 1));
+}
+
+fn refused(setup: u8, said: &[u8], piece: usize) -> (usize, usize, bool) {
+    let refusal = Refusal::new(Code::DatabaseUnreachable, "it is down", "start it");
+    let version = (setup & 1 != 0).then(|| b"11.8.6-MariaDB".to_vec());
+    let mut machine = Refusing::new(refusal, version, [setup; 20], setup & 2 != 0);
+    let mut inputs = Inputs::default();
+    let (mut sent, mut pauses) = (0, 0);
+    for bytes in said.chunks(piece.min(said.len()).max(1)) {
+        inputs.application.extend_from_slice(bytes);
+        loop {
+            match machine.step(&mut inputs) {
+                Ok(Step::Send(face, bytes)) => {
+                    assert_eq!(face, Face::Application);
+                    sent += bytes.len();
+                }
+                Ok(Step::NeedInput) => break,
+                Ok(Step::Done(Refused::StartTls)) => pauses += 1,
+                Ok(Step::Done(Refused::Told)) => return (sent, pauses, true),
+                Err(_) => return (sent, pauses, false),
+            }
+        }
+    }
+    (sent, pauses, true)
 }
 
 /// The watch for a change of user: what is found must not depend on how the stream is cut.
@@ -177,6 +211,12 @@ fn play<M: Machine<Outcome = Outcome>>(machine: &mut M, mut turns: &[u8], piece:
                     Ok(Step::Done(Outcome::StartTls)) if played.end.is_none() => {
                         played.end = Some(Outcome::StartTls);
                         break;
+                    }
+                    // And so does the database, whose turn it is not yet.
+                    Ok(Step::Done(outcome @ Outcome::StartDatabaseTls))
+                        if played.end.as_ref() != Some(&outcome) =>
+                    {
+                        played.end = Some(outcome);
                     }
                     Ok(Step::Done(outcome)) => {
                         played.end = Some(outcome);

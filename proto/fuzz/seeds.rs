@@ -26,6 +26,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         ]),
         "mysql_login" => under_all_options(&CAPTURES),
         "mysql_change_user" => under_all_options(&[&change_of_user()]),
+        "mysql_refusing" => refused(),
         "mysql_commands" => owned(&[
             b"\x02\0\0\0\x03x\x06\0\0\0\x11root\0",
             b"\xff\xff\xff\0\x03",
@@ -37,6 +38,30 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         ]),
         _ => Vec::new(),
     }
+}
+
+/// A response without TLS, and one with: the request for it, and the response that follows inside.
+fn refused() -> Vec<Vec<u8>> {
+    let front = |capabilities: u32| {
+        [
+            &capabilities.to_le_bytes()[..],
+            &[0, 0, 0, 1, 255],
+            &[0; 23],
+        ]
+        .concat()
+    };
+    let packet = |sequence: u8, payload: &[&[u8]]| {
+        let payload = payload.concat();
+        let [a, b, c, _] = u32::try_from(payload.len()).unwrap_or(0).to_le_bytes();
+        [&[a, b, c, sequence], &payload[..]].concat()
+    };
+    let (plain, tls) = (front(0x0008_8200), front(0x0008_8A00));
+    let rest = b"app\0\0mysql_native_password\0";
+    let with_tls = [packet(1, &[&tls]), packet(2, &[&tls, rest])].concat();
+    let said = [packet(1, &[&plain, rest]), with_tls];
+    let seeds =
+        (0..4_u8).flat_map(|setup| said.each_ref().map(|said| [&[setup], &said[..]].concat()));
+    seeds.collect()
 }
 
 fn under_all_options(turns: &[&[u8]]) -> Vec<Vec<u8>> {

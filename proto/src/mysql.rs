@@ -11,7 +11,9 @@ mod greeting;
 mod legs;
 mod login;
 mod packet;
+mod proxy;
 mod reader;
+mod refusing;
 mod response;
 mod rsa;
 
@@ -20,6 +22,8 @@ pub use change_user::ChangeUser;
 pub use commands::{Commands, Seen};
 pub use login::{InnerTls, LoggedIn, Login, LoginOptions, Outcome, UnknownInnerTls};
 pub use packet::error_instead_of_greeting;
+pub use proxy::proxy_header;
+pub use refusing::{Refused, Refusing};
 pub use rsa::{RsaKey, RsaKeyError};
 
 /// Capability flags that this code looks at (MySQL internals manual, "Capabilities Flags").

@@ -150,7 +150,7 @@ fn logged_in(outcome: Outcome) -> Result<LoggedIn, LoginError> {
         Outcome::LoggedIn(logged_in) => Ok(logged_in),
         Outcome::RefusedByDatabase(number) => Err(LoginError::RefusedByDatabase(number)),
         Outcome::Refused(refusal) => Err(LoginError::Refused(refusal)),
-        Outcome::StartTls => Err(LoginError::NoCertificate),
+        Outcome::StartTls | Outcome::StartDatabaseTls => Err(LoginError::NoCertificate),
     }
 }
 

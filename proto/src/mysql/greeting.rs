@@ -1,5 +1,6 @@
 //! The database's greeting (`HandshakeV10`).
 
+use super::capability;
 use super::reader::Reader;
 use crate::machine::Violation;
 
@@ -55,6 +56,17 @@ impl Greeting {
             version_length,
             capabilities,
         })
+    }
+
+    /// The version, as text.
+    pub(super) fn version<'a>(&self, payload: &'a [u8]) -> &'a [u8] {
+        let end = self.version_length.saturating_add(1);
+        payload.get(1..end).unwrap_or_default()
+    }
+
+    /// Whether the database takes an SSLRequest.
+    pub(super) const fn offers_tls(&self) -> bool {
+        self.capabilities & capability::SSL != 0
     }
 
     /// The payload as the application shall see it: without some capabilities and with others, all else the database's own.

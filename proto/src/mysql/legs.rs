@@ -22,14 +22,32 @@ pub(super) struct Legs {
 }
 
 impl Legs {
+    /// Nothing has been said yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            application: 0,
+            database: 0,
+            packets: 0,
+        }
+    }
+
     /// The next whole packet of a face, with its number checked.
     pub(super) fn take(
         &mut self,
         face: Face,
         input: &mut Inputs,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Violation> {
-        let Some(packet) = Packet::take(input.of(face), MAX_PACKET)? else {
-            return Ok(None);
+        let announced = input.of(face).get(3).copied();
+        let packet = match Packet::take(input.of(face), MAX_PACKET) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(None),
+            Err(violation) => {
+                // Whoever sent it waits for an answer with the number behind it.
+                if let Some(number) = announced {
+                    *self.sequence(face) = number.wrapping_add(1);
+                }
+                return Err(violation);
+            }
         };
         let Packet { sequence, payload } = packet;
         let payload = Zeroizing::new(payload);
@@ -51,6 +69,11 @@ impl Legs {
         let bytes = packet::encode(*sequence, payload)?;
         *sequence = sequence.wrapping_add(1);
         Ok(bytes)
+    }
+
+    /// Whether the application has answered the greeting: packet 0 was that, 1 was its own.
+    pub(super) const fn application_has_spoken(&self) -> bool {
+        self.application > 1
     }
 
     /// An ERR packet for the application.

@@ -1,44 +1,21 @@
 //! The machine that follows a login, facing application and database at once.
 
+mod options;
+
+use zeroize::Zeroizing;
+
 use super::authentication::{Authentication, ERR, Turn, error_number};
-use super::bridge::{Bridge, DatabaseLeg};
+use super::bridge::DatabaseLeg;
 use super::capability;
 use super::greeting::Greeting;
 use super::legs::{Legs, MAX_INPUT};
 use super::response::{self, HandshakeResponse, Response, SslRequest};
-use super::rsa::RsaKey;
 use crate::frame::Transport;
 use crate::machine::{Face, Inputs, Machine, Step, Violation};
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 
-/// What a login is judged by.
-#[derive(Clone, Debug)]
-pub struct LoginOptions {
-    /// How the application reached us.
-    pub application: Transport,
-    /// How we reach the database.
-    pub database: DatabaseLeg,
-    /// Our own key for applications that ask a secure database for one; without it they are refused by the database.
-    pub rsa_key: Option<RsaKey>,
-    /// Database users that may log in; empty: any.
-    pub allowed_users: Vec<String>,
-    /// Schemas that may be named at login; empty: any, and none.
-    pub allowed_schemas: Vec<String>,
-    /// Whether the application may speak TLS to us inside what it reached us by.
-    pub inner_tls: InnerTls,
-}
-
-/// Whether TLS is offered to the application.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum InnerTls {
-    /// Not offered; an application that asks for it all the same is refused.
-    #[default]
-    Off,
-    /// Offered, whether the database offers it or not.
-    Allow,
-    /// Offered, and an application that does not take it is refused.
-    Require,
-}
+pub use options::{InnerTls, LoginOptions, UnknownInnerTls};
+use options::{database_lacks_tls, tls_is_not_offered, tls_is_required};
 
 /// A login that the database accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,85 +40,14 @@ pub enum Outcome {
     /// The application's TLS begins here: what is left of its input is the TLS peer's, never the machine's. Step again
     /// with what TLS gives.
     StartTls,
+    /// Our own TLS to the database begins here: it has been asked for, and answers next. Step again with what TLS gives.
+    StartDatabaseTls,
     /// The database said OK; bytes pass untouched from here.
     LoggedIn(LoggedIn),
     /// The database said no, with this error number, and the application has its words.
     RefusedByDatabase(u16),
     /// We said no, and the application has our words.
     Refused(Refusal),
-}
-
-/// A text is not one of the modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected off, allow or require")]
-pub struct UnknownInnerTls;
-
-impl std::str::FromStr for InnerTls {
-    type Err = UnknownInnerTls;
-
-    fn from_str(text: &str) -> Result<Self, UnknownInnerTls> {
-        match text {
-            "off" => Ok(Self::Off),
-            "allow" => Ok(Self::Allow),
-            "require" => Ok(Self::Require),
-            _ => Err(UnknownInnerTls),
-        }
-    }
-}
-
-impl LoginOptions {
-    /// Whether the commands of a session must be watched for a change of user: because the grant names users, or
-    /// because the two legs differ and the bridge is needed again. What is compressed cannot be watched.
-    pub fn watches(&self, login: &LoggedIn) -> bool {
-        let differs = is_secure(login.application) != self.database.is_secure();
-        !login.compressed && (differs || !self.allowed_users.is_empty())
-    }
-
-    /// Capabilities that neither side shall see.
-    ///
-    /// Compression hides commands. Sessions of restricted users go without, and so do those whose change of user
-    /// could not succeed: over plain TCP the database wants RSA, which an application that sees TLS does not do.
-    fn withheld(&self) -> u32 {
-        let may_be_secure = is_secure(self.application) || self.inner_tls != InnerTls::Off;
-        if self.allowed_users.is_empty() && (self.database.is_secure() || !may_be_secure) {
-            capability::TLS
-        } else {
-            capability::TLS | capability::COMPRESSION
-        }
-    }
-
-    /// The bridge of one authentication phase.
-    pub(super) fn bridge(&self, plugin: String, nonce: Vec<u8>) -> Bridge {
-        let secure = is_secure(self.application);
-        Bridge::new(self.database, secure, self.rsa_key.clone(), plugin, nonce)
-    }
-
-    /// Whether the grant allows this user and schema.
-    pub(super) fn admit(&self, user: &[u8], schema: Option<&[u8]>) -> Result<(), Refusal> {
-        let users = &self.allowed_users;
-        if !users.is_empty() && !users.iter().any(|allowed| allowed.as_bytes() == user) {
-            return Err(Refusal::new(
-                Code::NoGrant,
-                "the service account's grant does not allow this database user",
-                "use a user that the grant names, or ask the administrator of the CA to add it",
-            ));
-        }
-        let schemas = &self.allowed_schemas;
-        let allowed = |named| schemas.iter().any(|allowed| allowed.as_bytes() == named);
-        if !schemas.is_empty() && !schema.is_none_or(allowed) {
-            return Err(Refusal::new(
-                Code::NoGrant,
-                "the service account's grant does not allow this schema",
-                "use a schema that the grant names, or ask the administrator of the CA to add it",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Whether drivers send passwords in clear over it.
-const fn is_secure(application: Transport) -> bool {
-    matches!(application, Transport::Unix | Transport::Tls)
 }
 
 enum State {
@@ -151,6 +57,8 @@ enum State {
     Response(Greeting),
     /// The application has asked for TLS with this front of its response, and answers inside it.
     ResponseInTls(Greeting, SslRequest),
+    /// The database has been asked for TLS; the response waits for it. The second time it is there.
+    DatabaseTls(Box<Authentication>, Zeroizing<Vec<u8>>, bool),
     /// Plugins talk until OK or ERR.
     Authentication(Box<Authentication>),
     /// All is said.
@@ -162,7 +70,11 @@ pub struct Login {
     options: LoginOptions,
     state: State,
     legs: Legs,
-    response_seen: bool,
+    /// Users may be named by whom the application's TLS speaks for.
+    narrowed_later: bool,
+    /// Why whoever speaks inside the application's TLS is not let in.
+    unwelcome: Option<Refusal>,
+    version: Option<Vec<u8>>,
 }
 
 impl Login {
@@ -172,8 +84,40 @@ impl Login {
             options,
             state: State::Greeting,
             legs: Legs::default(),
-            response_seen: false,
+            narrowed_later: false,
+            unwelcome: None,
+            version: None,
         }
+    }
+
+    /// Begins before the greeting, where the application's TLS may tell who it is: [`Login::identified`] comes before
+    /// the step inside that TLS.
+    pub fn anonymous(options: LoginOptions) -> Self {
+        Self {
+            narrowed_later: true,
+            ..Self::new(options)
+        }
+    }
+
+    /// What was found out inside the application's TLS: the users and schemas of its grant, or why it is not let in.
+    pub fn identified(&mut self, terms: Result<(Vec<String>, Vec<String>), Refusal>) {
+        match terms {
+            Ok((users, schemas)) => {
+                self.options.allowed_users = users;
+                self.options.allowed_schemas = schemas;
+            }
+            Err(refusal) => self.unwelcome = Some(refusal),
+        }
+    }
+
+    /// What the login is judged by now.
+    pub const fn options(&self) -> &LoginOptions {
+        &self.options
+    }
+
+    /// The version in the database's greeting; the application has heard nothing as long as there is none.
+    pub fn version(&self) -> Option<&[u8]> {
+        self.version.as_deref()
     }
 
     fn greeting(&mut self, payload: &[u8]) -> Result<Step<Outcome>, Violation> {
@@ -186,13 +130,13 @@ impl Login {
             InnerTls::Off => 0,
             InnerTls::Allow | InnerTls::Require => capability::SSL,
         };
-        let shown = greeting.shown(self.options.withheld(), offered, payload);
+        self.version = Some(greeting.version(payload).to_vec());
+        let shown = greeting.shown(self.withheld(), offered, payload);
         self.state = State::Response(greeting);
         self.send(Face::Application, &shown)
     }
 
     fn response(&mut self, payload: &[u8], greeting: Greeting) -> Result<Step<Outcome>, Violation> {
-        self.response_seen = true;
         match (Response::parse(payload)?, self.options.inner_tls) {
             (Response::TlsWanted(_), InnerTls::Off) => Ok(self.refuse(tls_is_not_offered())),
             (Response::TlsWanted(request), InnerTls::Allow | InnerTls::Require) => {
@@ -216,7 +160,10 @@ impl Login {
         self.options.application = Transport::Tls;
         let payload = request.front_of(payload)?;
         match Response::parse(&payload)? {
-            Response::Login(response) => self.login(&payload, &response, greeting),
+            Response::Login(response) => match self.unwelcome.take() {
+                Some(refusal) => Ok(self.refuse(refusal)),
+                None => self.login(&payload, &response, greeting),
+            },
             Response::TlsWanted(_) => Err(Violation("the application asks for TLS inside TLS")),
         }
     }
@@ -233,7 +180,11 @@ impl Login {
         {
             return Ok(self.refuse(refusal));
         }
-        let withheld = self.options.withheld();
+        let to_tls = self.options.database == DatabaseLeg::Tls;
+        if to_tls && !greeting.offers_tls() {
+            return Ok(self.refuse(database_lacks_tls()));
+        }
+        let withheld = self.withheld();
         let plugin = response.plugin.clone().unwrap_or(greeting.plugin);
         let authentication = Authentication {
             login: LoggedIn {
@@ -249,8 +200,38 @@ impl Login {
             },
             bridge: self.options.bridge(plugin, greeting.nonce),
         };
+        let forwarded = Zeroizing::new(response::without(withheld, payload));
+        if to_tls {
+            let forwarded = response::with_tls(&forwarded);
+            let request = response::front(&forwarded)?.to_vec();
+            self.state = State::DatabaseTls(Box::new(authentication), forwarded, false);
+            return self.send(Face::Database, &request);
+        }
         self.state = State::Authentication(Box::new(authentication));
-        self.send(Face::Database, &response::without(withheld, payload))
+        self.send(Face::Database, &forwarded)
+    }
+
+    fn database_tls(
+        &mut self,
+        authentication: Box<Authentication>,
+        response: Zeroizing<Vec<u8>>,
+        begun: bool,
+        input: &Inputs,
+    ) -> Result<Step<Outcome>, Violation> {
+        if begun {
+            self.state = State::Authentication(authentication);
+            return self.send(Face::Database, &response);
+        }
+        // What came before TLS was never encrypted, and must not count as if it had been.
+        if !input.database.is_empty() {
+            return Err(Violation("the database speaks before its TLS"));
+        }
+        self.state = State::DatabaseTls(authentication, response, true);
+        Ok(Step::Done(Outcome::StartDatabaseTls))
+    }
+
+    fn withheld(&self) -> u32 {
+        self.options.withheld(self.narrowed_later)
     }
 
     fn authentication(
@@ -306,6 +287,9 @@ impl Machine for Login {
                     None => Ok(self.wait(State::ResponseInTls(greeting, request))),
                 }
             }
+            State::DatabaseTls(authentication, response, begun) => {
+                self.database_tls(authentication, response, begun, input)
+            }
             State::Authentication(authentication) => self.authentication(authentication, input),
             State::Over(outcome) => {
                 self.state = State::Over(outcome.clone());
@@ -319,7 +303,7 @@ impl Machine for Login {
             State::Greeting => face == Face::Database,
             State::Response(_) | State::ResponseInTls(..) => face == Face::Application,
             State::Authentication(_) => true,
-            State::Over(_) => false,
+            State::DatabaseTls(..) | State::Over(_) => false,
         }
     }
 
@@ -328,24 +312,8 @@ impl Machine for Login {
     }
 
     fn farewell(&self, refusal: &Refusal) -> Vec<u8> {
-        self.legs.error(refusal, self.response_seen)
+        self.legs.error(refusal, self.legs.application_has_spoken())
     }
-}
-
-fn tls_is_not_offered() -> Refusal {
-    Refusal::new(
-        Code::Protocol,
-        "TLS inside the tunnel is not offered",
-        "the tunnel is encrypted already: connect without TLS (ssl-mode=DISABLED or PREFERRED)",
-    )
-}
-
-fn tls_is_required() -> Refusal {
-    Refusal::new(
-        Code::TlsRequired,
-        "connections without TLS are not allowed here",
-        "connect with ssl-mode=REQUIRED or better",
-    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The application's answer to the greeting: `HandshakeResponse41`, or an SSLRequest.
 
+use zeroize::Zeroizing;
+
 use super::capability;
 use super::reader::Reader;
 use crate::machine::Violation;
@@ -109,4 +111,20 @@ pub(super) fn without(withheld: u32, payload: &[u8]) -> Vec<u8> {
         *front = (u32::from_le_bytes(*front) & !withheld).to_le_bytes();
     }
     forwarded
+}
+
+/// The payload with the wish for TLS, for a database that is asked for it.
+pub(super) fn with_tls(payload: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut forwarded = Zeroizing::new(payload.to_vec());
+    if let Some(front) = forwarded.first_chunk_mut::<4>() {
+        *front = (u32::from_le_bytes(*front) | capability::SSL).to_le_bytes();
+    }
+    forwarded
+}
+
+/// The fixed front of a response, which by itself is an SSLRequest.
+pub(super) fn front(payload: &[u8]) -> Result<&[u8; SSL_REQUEST], Violation> {
+    payload
+        .first_chunk::<SSL_REQUEST>()
+        .ok_or(Violation("packet ends too early"))
 }

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Code;
+use crate::mysql::RsaKey;
 use crate::mysql::legs::MAX_PACKETS;
 use crate::mysql::{packet, rsa};
 
@@ -91,6 +93,8 @@ impl Play {
             .unwrap();
         let response = handshake_response("app", Some("appdb"), plugin);
         play.feed(Face::Application, &packet(1, &response)).unwrap();
+        // Where the database was asked for TLS, the response follows inside.
+        play.feed(Face::Database, &[]).unwrap();
         play.to_application.clear();
         play.to_database.clear();
         play
@@ -231,9 +235,10 @@ fn what_fits_both_legs_passes_as_it_is() {
         (Transport::Tcp, DatabaseLeg::Unix, b"secret\0"),
     ] {
         let mut play = Play::begun(options(application, database), "caching_sha2_password");
-        play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+        let next = if database == DatabaseLeg::Tls { 3 } else { 2 };
+        play.feed(Face::Database, &packet(next, &[1, 4])).unwrap();
         play.feed(Face::Application, &packet(3, password)).unwrap();
-        assert_eq!(play.to_database, packet(3, password));
+        assert_eq!(play.to_database, packet(next + 1, password));
     }
 }
 
@@ -698,4 +703,131 @@ proptest! {
             drop(play.feed(Face::Application, &packet(3, &application)));
         }
     }
+}
+
+#[test]
+fn tls_to_the_database_begins_with_the_front_of_the_response_and_its_numbers_go_on() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Tls));
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("caching_sha2_password")),
+    )
+    .unwrap();
+    let response = handshake_response("app", Some("appdb"), "caching_sha2_password");
+    let outcome = play.feed(Face::Application, &packet(1, &response)).unwrap();
+    assert_eq!(outcome, Some(Outcome::StartDatabaseTls));
+    let mut request = response[..32].to_vec();
+    request[3] &= !0x40;
+    assert_eq!(play.to_database, packet(1, &request));
+    play.to_database.clear();
+
+    assert_eq!(play.feed(Face::Database, &[]), Ok(None));
+    let mut inside = response;
+    inside[3] &= !0x40;
+    assert_eq!(play.to_database, packet(2, &inside));
+    assert_ne!(play.to_database[5] & 0x08, 0, "CLIENT_SSL stays set");
+    play.to_application.clear();
+    let outcome = play.feed(Face::Database, &ok(3)).unwrap();
+    assert!(matches!(outcome, Some(Outcome::LoggedIn(_))));
+    assert_eq!(play.to_application, ok(2));
+}
+
+#[test]
+fn what_the_database_says_between_the_request_for_tls_and_tls_is_refused() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Tls));
+    let glued = [packet(0, &greeting("caching_sha2_password")), ok(2)].concat();
+    play.feed(Face::Database, &glued).unwrap();
+    let response = handshake_response("app", None, "caching_sha2_password");
+    assert!(play.feed(Face::Application, &packet(1, &response)).is_err());
+}
+
+#[test]
+fn a_database_that_offers_no_tls_is_not_sent_the_response() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Tls));
+    let mut plain = greeting("caching_sha2_password");
+    plain[1 + 5 + 1 + 14] &= !0x08;
+    play.feed(Face::Database, &packet(0, &plain)).unwrap();
+    let response = handshake_response("app", None, "caching_sha2_password");
+    let outcome = play.feed(Face::Application, &packet(1, &response)).unwrap();
+    assert!(
+        matches!(outcome, Some(Outcome::Refused(refusal)) if refusal.code == Code::DatabaseRefused)
+    );
+    assert!(play.to_database.is_empty());
+}
+
+/// An anonymous application up to its request for TLS.
+fn anonymous() -> Play {
+    let mut play = Play::new(LoginOptions {
+        inner_tls: InnerTls::Require,
+        ..options(Transport::Tcp, DatabaseLeg::Unix)
+    });
+    play.login = Login::anonymous(play.login.options().clone());
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("caching_sha2_password")),
+    )
+    .unwrap();
+    let low = play.to_application[4 + 1 + 6 + 4 + 8 + 1];
+    assert_eq!(low & 0x20, 0, "compression would hide a change of user");
+    let response = handshake_response("app", None, "caching_sha2_password");
+    let outcome = play.feed(Face::Application, &packet(1, &response[..32]));
+    assert_eq!(outcome, Ok(Some(Outcome::StartTls)));
+    play
+}
+
+#[test]
+fn who_is_known_inside_tls_only_is_bound_to_the_users_of_its_grant() {
+    for (allowed, passes) in [("app", true), ("other", false)] {
+        let mut play = anonymous();
+        play.login
+            .identified(Ok((vec![allowed.to_owned()], vec![])));
+        let response = handshake_response("app", None, "caching_sha2_password");
+        let outcome = play.feed(Face::Application, &packet(2, &response)).unwrap();
+        assert_eq!(outcome.is_none(), passes);
+        assert_eq!(play.to_database.is_empty(), !passes);
+    }
+}
+
+#[test]
+fn who_is_not_let_in_reads_so_behind_its_response_and_the_database_hears_nothing() {
+    let mut play = anonymous();
+    let refusal = Refusal::new(Code::NoGrant, "no grant", "ask for one");
+    play.login.identified(Err(refusal.clone()));
+    play.to_application.clear();
+    let response = handshake_response("app", None, "caching_sha2_password");
+    let outcome = play.feed(Face::Application, &packet(2, &response)).unwrap();
+    assert_eq!(outcome, Some(Outcome::Refused(refusal)));
+    assert_eq!(play.to_application[3..7], [3, 0xFF, 0x15, 0x04]);
+    assert!(play.to_database.is_empty());
+}
+
+#[test]
+fn a_first_packet_that_is_too_long_is_answered_with_the_number_behind_its_own() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Unix));
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("mysql_native_password")),
+    )
+    .unwrap();
+    assert!(
+        play.feed(Face::Application, &[0xFF, 0xFF, 0xFE, 1])
+            .is_err()
+    );
+    let refusal = Refusal::new(Code::Protocol, "too long", "say less");
+    assert_eq!(
+        play.login.farewell(&refusal)[3..13],
+        *b"\x02\xff\x13\x04#08S01"
+    );
+}
+
+#[test]
+fn the_version_of_the_database_is_kept() {
+    let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Unix));
+    assert_eq!(play.login.version(), None);
+    play.feed(
+        Face::Database,
+        &packet(0, &greeting("mysql_native_password")),
+    )
+    .unwrap();
+    assert_eq!(play.login.version(), Some(&b"9.7.4"[..]));
 }
