@@ -39,6 +39,7 @@ impl Leg {
 pub struct Agent {
     key_file: PathBuf,
     instances: Vec<String>,
+    arguments: Vec<String>,
     folder: PathBuf,
     address: Loopback,
     health: SocketAddr,
@@ -53,12 +54,24 @@ impl Agent {
         address: Loopback,
         instances: &[String],
     ) -> Result<Self> {
+        Self::start_with(place, key_file, address, instances, &[])
+    }
+
+    /// The same with further `arguments`.
+    pub fn start_with(
+        place: &Place,
+        key_file: &Path,
+        address: Loopback,
+        instances: &[String],
+        arguments: &[String],
+    ) -> Result<Self> {
         let health = SocketAddr::new(place.address(), place.free_port()?);
         let folder = place.path().to_owned();
-        let process = launch(key_file, &folder, &address, health, instances)?;
+        let process = launch(key_file, &folder, &address, health, (instances, arguments))?;
         let mut agent = Self {
             key_file: key_file.to_owned(),
             instances: instances.to_vec(),
+            arguments: arguments.to_vec(),
             folder,
             address,
             health,
@@ -66,6 +79,11 @@ impl Agent {
         };
         agent.wait_until_ready()?;
         Ok(agent)
+    }
+
+    /// Where it answers probes.
+    pub fn health(&self) -> SocketAddr {
+        self.health
     }
 
     /// The process, for signals and its log.
@@ -85,7 +103,7 @@ impl Agent {
             &self.folder,
             &self.address,
             self.health,
-            &self.instances,
+            (&self.instances, &self.arguments),
         )?;
         self.wait_until_ready()
     }
@@ -103,7 +121,7 @@ fn launch(
     folder: &Path,
     address: &Loopback,
     health: SocketAddr,
-    instances: &[String],
+    (instances, arguments): (&[String], &[String]),
 ) -> Result<Process> {
     let mut command = Command::new(binary("cloudsql-proxy-server")?);
     command.arg("--credentials-file").arg(key_file);
@@ -118,6 +136,7 @@ fn launch(
             .iter()
             .map(|instance| format!("--instance={instance}")),
     );
+    command.args(arguments);
     // As root it would pass for root at a database by Unix socket, as `nobody` for the database itself.
     if geteuid().is_root() {
         command.arg("--run-as=daemon");

@@ -15,6 +15,7 @@ pub mod place;
 pub mod probe;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod relay;
 pub mod tally;
 pub mod wait;
