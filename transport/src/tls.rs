@@ -2,6 +2,7 @@
 
 mod alert;
 mod client;
+mod database;
 mod error;
 mod https;
 mod key;
@@ -21,6 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::socket::Socket;
 pub use alert::Alert;
 pub use client::{Offer, ServerIdentity, TlsClient};
+pub use database::{
+    Authorities, DatabaseStream, DatabaseTls, DatabaseTrust, Fingerprint, InvalidFingerprint,
+};
 pub use error::{CertificateProblem, MaterialError, TlsError};
 pub use https::HttpsServer;
 pub use key::PrivateKey;
@@ -28,7 +32,7 @@ pub use local::{LocalStream, LocalTls};
 pub use material::{Material, TrustRoots};
 pub use provider::{install_provider, provider};
 use read_ahead::ReadAhead;
-pub use server::{ServedInstances, TlsPeer, TlsServer};
+pub use server::{ClientIdentity, ServedInstances, TlsPeer, TlsServer};
 pub use verify::{verify_client_certificate, verify_server_certificate};
 
 /// Which of the two dialects of the tunnel a peer speaks.

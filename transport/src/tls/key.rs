@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::sign::SigningKey;
+use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::error::MaterialError;
@@ -54,8 +55,21 @@ impl PrivateKey {
     /// # Errors
     /// When it is not a key that signs.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, MaterialError> {
-        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der));
-        let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&der)
+        Self::from_der(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)))
+    }
+
+    /// Takes the first key in a PEM text: PKCS#8, or the older forms that databases' tools write. The caller wipes its copy.
+    ///
+    /// # Errors
+    /// When there is none that signs.
+    pub fn from_pem(pem: &str) -> Result<Self, MaterialError> {
+        let der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| MaterialError::Crypto("reading a private key"))?;
+        Self::from_der(&der)
+    }
+
+    fn from_der(der: &PrivateKeyDer<'_>) -> Result<Self, MaterialError> {
+        let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(der)
             .map_err(|_| MaterialError::Crypto("loading a private key"))?;
         let spki = signing
             .public_key()

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use proto::InstanceName;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -14,13 +15,32 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::error::TlsError;
-use super::material::Material;
-use super::provider::provider;
+use super::material::{Material, TrustRoots};
+use super::provider::{Time, provider};
+use super::server::{ClientIdentity, Judge, ServedInstances};
+use crate::Clock;
 use crate::deadline::before;
 
-/// Accepts an application's TLS: 1.2 and 1.3, no client certificate, no resumption.
+/// Accepts an application's TLS: 1.2 and 1.3, no resumption.
 #[derive(Clone)]
-pub struct LocalTls(Arc<ServerConfig>);
+pub struct LocalTls {
+    config: Arc<ServerConfig>,
+    judge: Option<Arc<Judge>>,
+}
+
+/// The one instance whose clients may show certificates.
+#[derive(Debug)]
+struct OneInstance(InstanceName, Arc<TrustRoots>);
+
+impl ServedInstances for OneInstance {
+    fn client_roots(&self, instance: &InstanceName) -> Option<Arc<TrustRoots>> {
+        (*instance == self.0).then(|| Arc::clone(&self.1))
+    }
+
+    fn server_material(&self, _: Option<&str>) -> Option<Arc<Material>> {
+        None
+    }
+}
 
 impl fmt::Debug for LocalTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,22 +49,47 @@ impl fmt::Debug for LocalTls {
 }
 
 impl LocalTls {
-    /// A server that shows this certificate.
+    /// A server that shows this certificate and asks for none.
     ///
     /// # Errors
     /// When the cryptographic library lacks TLS.
     pub fn new(material: &Material) -> Result<Self, TlsError> {
-        let shown = Arc::new(SingleCertAndKey::from(CertifiedKey::clone(
-            &material.certified,
-        )));
-        let mut config = ServerConfig::builder_with_provider(provider())
+        let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .with_no_client_auth()
-            .with_cert_resolver(shown);
+            .with_cert_resolver(shown(material));
+        Ok(Self::with(config, None))
+    }
+
+    /// A server for one connection that asks for a client certificate of this instance, and believes these roots.
+    ///
+    /// # Errors
+    /// When the cryptographic library lacks TLS.
+    pub fn asking(
+        material: &Material,
+        instance: InstanceName,
+        roots: Arc<TrustRoots>,
+        required: bool,
+        clock: Clock,
+    ) -> Result<Self, TlsError> {
+        let served = Arc::new(OneInstance(instance, roots));
+        let judge = Arc::new(Judge::new(served, required));
+        let config = ServerConfig::builder_with_details(provider(), Arc::new(Time(clock)))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .with_client_cert_verifier(Arc::clone(&judge) as _)
+            .with_cert_resolver(shown(material));
+        Ok(Self::with(config, Some(judge)))
+    }
+
+    fn with(mut config: ServerConfig, judge: Option<Arc<Judge>>) -> Self {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(config)))
+        Self {
+            config: Arc::new(config),
+            judge,
+        }
     }
 
     /// Shakes hands. `first` was read from `stream` already and belongs to TLS.
@@ -60,18 +105,40 @@ impl LocalTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let handshake = TlsAcceptor::from(Arc::clone(&self.0)).accept(Prefixed { first, stream });
-        match before(deadline, handshake).await {
-            None => Err(TlsError::Deadline),
-            Some(Ok(stream)) => Ok(LocalStream(Box::new(stream))),
-            Some(Err(error)) => Err(TlsError::from_io(error)),
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let handshake = acceptor.accept(Prefixed { first, stream });
+        let accepted = before(deadline, handshake).await;
+        let verdict = self.judge.as_ref().and_then(|judge| judge.verdict());
+        match (accepted, verdict) {
+            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem.clone())),
+            (None, _) => Err(TlsError::Deadline),
+            (Some(Err(error)), _) => Err(TlsError::from_io(error)),
+            (Some(Ok(stream)), verdict) => Ok(LocalStream {
+                client: verdict.and_then(|verdict| verdict.as_ref().ok()).cloned(),
+                stream: Box::new(stream),
+            }),
         }
     }
 }
 
+fn shown(material: &Material) -> Arc<SingleCertAndKey> {
+    let certified = CertifiedKey::clone(&material.certified);
+    Arc::new(SingleCertAndKey::from(certified))
+}
+
 /// An application's encrypted connection.
 #[derive(Debug)]
-pub struct LocalStream<S>(Box<tokio_rustls::server::TlsStream<Prefixed<S>>>);
+pub struct LocalStream<S> {
+    stream: Box<tokio_rustls::server::TlsStream<Prefixed<S>>>,
+    client: Option<ClientIdentity>,
+}
+
+impl<S> LocalStream<S> {
+    /// Whom the application's certificate speaks for, if it has shown one.
+    pub const fn client(&self) -> Option<&ClientIdentity> {
+        self.client.as_ref()
+    }
+}
 
 /// A stream with bytes that were read from it before.
 #[derive(Debug)]
@@ -121,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for LocalStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().0).poll_read(cx, buf)
+        Pin::new(&mut *self.get_mut().stream).poll_read(cx, buf)
     }
 }
 
@@ -131,14 +198,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LocalStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.get_mut().0).poll_write(cx, bytes)
+        Pin::new(&mut *self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().0).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.get_mut().0).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -45,7 +45,7 @@ impl TrustRoots {
 }
 
 /// The certificates of a PEM text, in order; at least one.
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),

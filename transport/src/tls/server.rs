@@ -81,7 +81,7 @@ impl TlsServer {
             time: Arc::new(Time(clock)),
             served,
         };
-        let judge = Arc::new(Judge::new(Arc::clone(&server.served)));
+        let judge = Arc::new(Judge::new(Arc::clone(&server.served), true));
         let shown = Arc::new(Shown::new(Arc::clone(&server.served)));
         server.config(judge, shown)?;
         Ok(server)
@@ -96,7 +96,7 @@ impl TlsServer {
         socket: impl Into<Socket>,
         deadline: Instant,
     ) -> Result<TlsPeer, TlsError> {
-        let judge = Arc::new(Judge::new(Arc::clone(&self.served)));
+        let judge = Arc::new(Judge::new(Arc::clone(&self.served), true));
         let shown = Arc::new(Shown::new(Arc::clone(&self.served)));
         let config = self.config(Arc::clone(&judge), Arc::clone(&shown))?;
         let accepted = accept(config, socket.into(), deadline).await;
@@ -193,38 +193,48 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// What a certificate has proved.
-#[derive(Debug)]
-struct Client {
-    identity: Identity,
-    serial: String,
-    not_after: SystemTime,
+/// What a client's certificate has proved.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// Whom it speaks for.
+    pub identity: Identity,
+    /// Its serial number: lower-case hex, no leading zero bytes.
+    pub serial: String,
+    /// The last moment at which it is valid.
+    pub not_after: SystemTime,
 }
 
 /// Judges one client's certificate and keeps what it found, since rustls keeps only the alert.
 #[derive(Debug)]
-struct Judge {
+pub(super) struct Judge {
     served: Arc<dyn ServedInstances>,
+    required: bool,
     algorithms: WebPkiSupportedAlgorithms,
-    verdict: OnceLock<Result<Client, CertificateProblem>>,
+    verdict: OnceLock<Result<ClientIdentity, CertificateProblem>>,
 }
 
 impl Judge {
-    fn new(served: Arc<dyn ServedInstances>) -> Self {
+    pub(super) fn new(served: Arc<dyn ServedInstances>, required: bool) -> Self {
         Self {
             served,
+            required,
             algorithms: provider().signature_verification_algorithms,
             verdict: OnceLock::new(),
         }
     }
 
-    fn judge(&self, leaf: &[u8], now: SystemTime) -> Result<Client, CertificateProblem> {
+    /// What was found, once a certificate was shown.
+    pub(super) fn verdict(&self) -> Option<&Result<ClientIdentity, CertificateProblem>> {
+        self.verdict.get()
+    }
+
+    fn judge(&self, leaf: &[u8], now: SystemTime) -> Result<ClientIdentity, CertificateProblem> {
         let instance = claimed_instance(leaf)?;
         let roots = self.served.client_roots(&instance);
         let roots = roots.ok_or(CertificateProblem::NotServed(instance))?;
         let identity = verify_client_certificate(leaf, &roots, now)?;
         let parsed = parse(leaf)?;
-        Ok(Client {
+        Ok(ClientIdentity {
             identity,
             serial: serial_hex(&parsed),
             not_after: time(parsed.validity().not_after),
@@ -236,6 +246,10 @@ impl ClientCertVerifier for Judge {
     /// None: Go and Java show no certificate when a hint does not equal their issuer byte for byte.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
     }
 
     fn verify_client_cert(

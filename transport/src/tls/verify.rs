@@ -161,7 +161,7 @@ fn check_not_authority(leaf: &X509Certificate<'_>) -> Result<(), CertificateProb
     Ok(())
 }
 
-fn unix(now: SystemTime) -> Result<UnixTime, CertificateProblem> {
+pub(super) fn unix(now: SystemTime) -> Result<UnixTime, CertificateProblem> {
     let since = now
         .duration_since(UNIX_EPOCH)
         .map_err(|_| CertificateProblem::NotValidYet)?;
