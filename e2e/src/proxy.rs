@@ -1,5 +1,6 @@
 //! The client beside the application, as a process.
 
+use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use crate::authority::{PROJECT, REGION};
 use crate::clients::Address;
 use crate::paths::binary;
 use crate::place::Place;
-use crate::process::Process;
+use crate::process::{Process, output_of};
 
 /// What it says once its listeners accept; Google's proxy says the same.
 const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
@@ -38,6 +39,15 @@ impl Mount {
         })
     }
 
+    /// A free port of the machine's own address `host`, of which certificates may speak.
+    pub fn tcp_at(host: IpAddr, instance: &str) -> Result<Self> {
+        let port = TcpListener::bind((host, 0))?.local_addr()?.port();
+        Ok(Self {
+            argument: format!("--instance={instance}?address={host}&port={port}"),
+            address: Address::Tcp { host, port },
+        })
+    }
+
     /// A Unix socket with Google's name for it.
     pub fn socket(place: &Place, instance: &str) -> Result<Self> {
         let folder = place.join("sockets");
@@ -57,6 +67,19 @@ impl Mount {
 /// The socket of an instance in a folder, `project:region:instance`.
 pub fn socket_path(folder: &Path, instance: &str) -> PathBuf {
     folder.join(format!("{PROJECT}:{REGION}:{instance}"))
+}
+
+/// Has the client write the certificate of an instance's server CA to `file`.
+pub fn write_ca_certificate(key_file: &Path, instance: &str, file: &Path) -> Result<()> {
+    let mut command = Command::new(binary("cloudsql-proxy")?);
+    command
+        .arg("ca-certificate")
+        .arg(format!("--instance={instance}"))
+        .arg("--credentials-file")
+        .arg(key_file)
+        .arg("--out")
+        .arg(file);
+    output_of(&mut command).map(drop)
 }
 
 impl Proxy {

@@ -7,6 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "e2e/acceptance.rs"]
+mod acceptance;
+#[path = "e2e/databases.rs"]
+mod databases;
 #[path = "e2e/direct.rs"]
 mod direct;
 #[path = "e2e/google_connectors.rs"]

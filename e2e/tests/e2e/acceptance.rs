@@ -1,0 +1,21 @@
+//! The login acceptance list against real databases and real clients, one test a row; the row's number is in the
+//! test's name. Each group of rows shares one started [`stage::Stage`].
+
+#[path = "acceptance/caching_sha2.rs"]
+mod caching_sha2;
+#[path = "acceptance/compression.rs"]
+mod compression;
+#[path = "acceptance/mariadb.rs"]
+mod mariadb;
+#[path = "acceptance/mysql_cli.rs"]
+mod mysql_cli;
+#[path = "acceptance/refusals.rs"]
+mod refusals;
+#[path = "acceptance/servers.rs"]
+mod servers;
+#[path = "acceptance/stage.rs"]
+mod stage;
+#[path = "acceptance/tls_modes.rs"]
+mod tls_modes;
+#[path = "acceptance/trace.rs"]
+mod trace;

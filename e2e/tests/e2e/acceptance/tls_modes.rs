@@ -1,0 +1,77 @@
+//! `mysql --ssl-mode=DISABLED|REQUIRED|VERIFY_CA|VERIFY_IDENTITY` by each of the machine's own names, before every
+//! database: the agent's certificate is for all of them, and the client program hands out its CA.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use e2e::clients::{Address, Client, Target, Tls};
+
+use super::stage::{Leg, MARIADB, MARIADB_10, MYSQL, SHOW_USER, Shared, app, is_user, turn};
+
+const MODES: [Tls; 4] = [Tls::Off, Tls::Required, Tls::VerifyCa, Tls::VerifyIdentity];
+/// What the command line says of a certificate that it does not believe.
+const SSL_ERROR: u32 = 2026;
+
+/// A target that believes this CA only.
+fn trusting(address: &Address, tls: Tls, ca: &Path) -> Target {
+    Target::new(address.clone(), app(), tls).trusting(ca)
+}
+
+fn every_mode_works_by_every_name(shared: &Shared) {
+    let stage = shared.get();
+    let stage = turn(&stage);
+    let ca = stage.ca(Leg::Tcp);
+    let v4 = stage.proxy_at(Leg::Tcp, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let v6 = stage.proxy_at(Leg::Tcp, IpAddr::V6(Ipv6Addr::LOCALHOST));
+    for tls in MODES {
+        for (at, name) in [(&v4.1, "localhost"), (&v4.1, "127.0.0.1"), (&v6.1, "::1")] {
+            let check = format!("{name} {tls:?}");
+            let target = trusting(at, tls, &ca).named(name);
+            is_user(
+                stage.cold(Client::MysqlCli, &target, SHOW_USER),
+                "app",
+                &check,
+            );
+        }
+    }
+    for tls in [Tls::Off, Tls::Required] {
+        let target = Target::new(stage.socket(Leg::Tcp).clone(), app(), tls);
+        let check = format!("Unix socket {tls:?}");
+        is_user(
+            stage.cold(Client::MysqlCli, &target, SHOW_USER),
+            "app",
+            &check,
+        );
+    }
+    // The certificate is not for this address of the machine, so identity alone stops here.
+    let elsewhere = stage.port(Leg::Tcp);
+    for (tls, works) in [(Tls::VerifyCa, true), (Tls::VerifyIdentity, false)] {
+        let answer = stage.cold(Client::MysqlCli, &trusting(elsewhere, tls, &ca), SHOW_USER);
+        let expected = if works { None } else { Some(SSL_ERROR) };
+        assert_eq!(answer.err().map(|error| error.code), expected, "{tls:?}");
+    }
+    // Another instance's CA does not vouch for this one.
+    let foreign = stage.ca(Leg::Unix);
+    for tls in [Tls::VerifyCa, Tls::VerifyIdentity] {
+        let target = trusting(&v4.1, tls, &foreign).named("localhost");
+        let refused = stage
+            .cold(Client::MysqlCli, &target, SHOW_USER)
+            .unwrap_err();
+        assert_eq!(refused.code, SSL_ERROR, "{tls:?}: {refused}");
+    }
+}
+
+#[test]
+fn m_2_and_m_5_every_ssl_mode_works_before_mysql_9() {
+    every_mode_works_by_every_name(&MYSQL);
+}
+
+#[test]
+fn m_2_and_m_5_every_ssl_mode_works_before_mariadb_10_11() {
+    every_mode_works_by_every_name(&MARIADB_10);
+}
+
+#[test]
+fn m_2_and_m_5_every_ssl_mode_works_before_mariadb_11_8() {
+    every_mode_works_by_every_name(&MARIADB);
+}
