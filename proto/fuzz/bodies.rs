@@ -210,7 +210,6 @@ fn play<M: Machine<Outcome = Outcome>>(machine: &mut M, mut turns: &[u8], piece:
                     // Inside TLS the application goes on where it was.
                     Ok(Step::Done(Outcome::StartTls)) if played.end.is_none() => {
                         played.end = Some(Outcome::StartTls);
-                        break;
                     }
                     // And so does the database, whose turn it is not yet.
                     Ok(Step::Done(outcome @ Outcome::StartDatabaseTls))

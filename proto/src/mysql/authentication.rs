@@ -6,6 +6,7 @@ use super::bridge::{Action, Bridge};
 use super::legs::Legs;
 use super::login::{LoggedIn, Outcome};
 use crate::machine::{Face, Inputs, Step, Violation};
+use crate::refusal::Refusal;
 
 const OK: u8 = 0x00;
 /// First byte of an ERR packet.
@@ -55,6 +56,7 @@ impl Authentication {
                 let (face, payload) = match self.bridge.on_database(payload)? {
                     Action::Pass(payload) => (Face::Application, payload),
                     Action::Reply(payload) => (Face::Database, payload),
+                    Action::Refuse(refusal) => return Ok(refused(legs, refusal)),
                 };
                 return Ok(Turn::Next(Step::Send(face, legs.encode(face, &payload)?)));
             }
@@ -73,9 +75,14 @@ impl Authentication {
         let (face, payload) = match self.bridge.on_application(payload)? {
             Action::Pass(payload) => (Face::Database, Zeroizing::new(payload)),
             Action::Reply(payload) => (Face::Application, Zeroizing::new(payload)),
+            Action::Refuse(refusal) => return Ok(refused(legs, refusal)),
         };
         Ok(Turn::Next(Step::Send(face, legs.encode(face, &payload)?)))
     }
+}
+
+fn refused(legs: &Legs, refusal: Refusal) -> Turn {
+    Turn::Last(legs.error(&refusal, true), Outcome::Refused(refusal))
 }
 
 /// Applications may send their first command right behind their last authentication packet; it waits for OK.

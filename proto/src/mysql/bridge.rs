@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::rsa::{RsaKey, encrypt};
 use crate::machine::Violation;
+use crate::refusal::{Code, Refusal};
 
 /// First byte of AuthMoreData.
 const MORE_DATA: u8 = 0x01;
@@ -46,6 +47,8 @@ pub(super) enum Action {
     Pass(Vec<u8>),
     /// This goes back to where the packet came from.
     Reply(Vec<u8>),
+    /// This login cannot work here, and the application is told why.
+    Refuse(Refusal),
 }
 
 /// The two plugins that judge the transport.
@@ -125,7 +128,8 @@ impl Bridge {
                     "the database did not answer the request for its RSA key",
                 ));
             };
-            return encrypt(pem, &password, &self.nonce).map(Action::Reply);
+            let ciphertext = encrypt(pem, &password, &self.nonce)?;
+            return Ok(ciphertext.map_or_else(|| Action::Refuse(too_long()), Action::Reply));
         }
         match payload.split_first() {
             Some((&(SWITCH | NEXT_FACTOR), data)) if !data.is_empty() => self.switch(data),
@@ -180,9 +184,7 @@ impl Bridge {
             return Ok(Action::Pass(vec![plugin.key_request()]));
         }
         if secure && !self.application_is_secure && matches!(payload.len(), 256 | 384 | 512) {
-            return Err(Violation(
-                "the password is encrypted for a pinned key of the database, which its secure transport does not use",
-            ));
+            return Ok(Action::Refuse(pinned_key()));
         }
         Ok(Action::Pass(payload.to_vec()))
     }
@@ -201,4 +203,20 @@ impl Bridge {
             self.state = State::PasswordDue(Plugin::Sha256);
         }
     }
+}
+/// OAEP with SHA-1 takes 42 bytes less than the key has.
+fn too_long() -> Refusal {
+    Refusal::new(
+        Code::Authentication,
+        "the password is too long for the database's RSA key",
+        "have the agent reach the database by unix: or tls:, or take a shorter password (213 bytes at most for a key of 2048 bits)",
+    )
+}
+
+fn pinned_key() -> Refusal {
+    Refusal::new(
+        Code::Authentication,
+        "the password is encrypted for a pinned key of the database, which its secure transport does not use",
+        "take the key from the server instead (no --server-public-key-path), or have the agent reach the database by tcp:",
+    )
 }

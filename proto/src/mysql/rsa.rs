@@ -85,8 +85,12 @@ impl RsaKey {
     }
 }
 
-/// Encrypts `password` (which ends in NUL) for the key that a database sent as PEM.
-pub(super) fn encrypt(pem: &[u8], password: &[u8], nonce: &[u8]) -> Result<Vec<u8>, Violation> {
+/// Encrypts `password` (which ends in NUL) for the key that a database sent as PEM: `None` when it is too long for it.
+pub(super) fn encrypt(
+    pem: &[u8],
+    password: &[u8],
+    nonce: &[u8],
+) -> Result<Option<Vec<u8>>, Violation> {
     const BAD_KEY: Violation = Violation("the database sent an RSA key that cannot be read");
     let der = der(pem).ok_or(BAD_KEY)?;
     let key = PublicEncryptingKey::from_der(&der).map_err(|_| BAD_KEY)?;
@@ -94,9 +98,7 @@ pub(super) fn encrypt(pem: &[u8], password: &[u8], nonce: &[u8]) -> Result<Vec<u
     let mut plain = Zeroizing::new(password.to_vec());
     xor(&mut plain, nonce);
     if plain.len() > key.max_plaintext_size(&OAEP_SHA1_MGF1SHA1) {
-        return Err(Violation(
-            "the password is too long for the database's RSA key",
-        ));
+        return Ok(None);
     }
     let mut ciphertext = vec![0; key.ciphertext_size()];
     let length = key
@@ -104,7 +106,7 @@ pub(super) fn encrypt(pem: &[u8], password: &[u8], nonce: &[u8]) -> Result<Vec<u
         .map_err(|_| Violation("the password cannot be encrypted"))?
         .len();
     ciphertext.truncate(length);
-    Ok(ciphertext)
+    Ok(Some(ciphertext))
 }
 
 /// XORs with the nonce, repeated.
@@ -144,7 +146,9 @@ mod tests {
         let key = RsaKey::generate().unwrap();
         let nonce = [7; 20];
         let password = b"p\xc3\xa4ss word\0";
-        let ciphertext = encrypt(key.public_pem().as_bytes(), password, &nonce).unwrap();
+        let ciphertext = encrypt(key.public_pem().as_bytes(), password, &nonce)
+            .unwrap()
+            .unwrap();
         assert_eq!(ciphertext.len(), 256);
         assert_eq!(
             key.decrypt(&ciphertext, &nonce).unwrap().as_slice(),
@@ -162,8 +166,8 @@ mod tests {
         let key = RsaKey::generate().unwrap();
         let pem = key.public_pem().as_bytes();
         let password = |length: usize| [vec![b'x'; length], vec![0]].concat();
-        assert!(encrypt(pem, &password(213), &[1; 20]).is_ok());
-        assert!(encrypt(pem, &password(214), &[1; 20]).is_err());
+        assert!(encrypt(pem, &password(213), &[1; 20]).unwrap().is_some());
+        assert!(encrypt(pem, &password(214), &[1; 20]).unwrap().is_none());
     }
 
     #[test]

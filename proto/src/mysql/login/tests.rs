@@ -183,7 +183,7 @@ fn a_request_for_the_key_is_answered_with_ours_where_the_database_is_secure() {
     );
     let pem = &play.to_application[5..];
     assert_eq!(play.to_application[3..5], [4, 1]);
-    let ciphertext = rsa::encrypt(pem, b"secret\0", &NONCE).unwrap();
+    let ciphertext = rsa::encrypt(pem, b"secret\0", &NONCE).unwrap().unwrap();
     play.feed(Face::Application, &packet(5, &ciphertext))
         .unwrap();
     assert_eq!(play.to_database, packet(3, b"secret\0"));
@@ -275,11 +275,41 @@ fn a_password_for_a_pinned_key_is_refused_on_a_secure_leg_and_passes_on_a_plain_
     for (database, passes) in [(DatabaseLeg::Unix, false), (DatabaseLeg::Plain, true)] {
         let mut play = Play::begun(options(Transport::Tcp, database), "caching_sha2_password");
         play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
-        assert_eq!(
-            play.feed(Face::Application, &packet(3, &[7; 256])).is_ok(),
-            passes
-        );
+        play.to_application.clear();
+        let outcome = play.feed(Face::Application, &packet(3, &[7; 256]));
+        if passes {
+            assert_eq!((outcome, play.to_application), (Ok(None), vec![]));
+        } else {
+            assert_refused(outcome, &play.to_application, 4);
+        }
     }
+}
+
+#[test]
+fn a_password_too_long_for_the_databases_key_is_refused_with_what_to_do() {
+    let key = RsaKey::generate().unwrap();
+    let options = options(Transport::Unix, DatabaseLeg::Plain);
+    let mut play = Play::begun(options, "caching_sha2_password");
+    play.feed(Face::Database, &packet(2, &[1, 4])).unwrap();
+    let password = [&[b'x'; 214][..], &[0]].concat();
+    play.feed(Face::Application, &packet(3, &password)).unwrap();
+    play.to_application.clear();
+    let answer = [&[1], key.public_pem().as_bytes()].concat();
+    let outcome = play.feed(Face::Database, &packet(4, &answer));
+    assert_refused(outcome, &play.to_application, 4);
+}
+
+/// The application has an ERR packet of ours with this number, which says that the login is not possible.
+fn assert_refused(outcome: Result<Option<Outcome>, Violation>, said: &[u8], number: u8) {
+    let Ok(Some(Outcome::Refused(refusal))) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(refusal.code, Code::Authentication);
+    assert_eq!(said[3..6], [number, 0xFF, 0x51]);
+    assert!(
+        String::from_utf8_lossy(said).contains("tcp:")
+            || String::from_utf8_lossy(said).contains("unix:")
+    );
 }
 
 #[test]
