@@ -158,6 +158,12 @@ fn row_48_a_pinned_key_of_the_database_works_over_tcp_and_is_refused_by_word_ove
     stage.database.flush().unwrap();
     let printed = mysql(stage.port(Leg::Tcp), &app(), &plain, SHOW_USER);
     assert_eq!(printed.as_deref(), Ok("app@%"));
+    let trace = stage.login_trace(Leg::Tcp);
+    assert!(
+        trace.asks_for_full_authentication() && !trace.shows_a_key(),
+        "{:?}",
+        trace.0
+    );
     stage.database.flush().unwrap();
     let refused = mysql(stage.port(Leg::Unix), &app(), &plain, SHOW_USER).unwrap_err();
     let text = "the password is encrypted for a pinned key of the database";

@@ -101,7 +101,8 @@ fn row_43_a_replica_with_tls_follows_through_the_tunnel() {
     let grant = "GRANT REPLICATION SLAVE ON *.* TO 'replica'@'%'";
     stage.database.execute(grant).unwrap();
     let replica = Database::start_with(Flavor::MariaDb10, &stage.place, &server(2)).unwrap();
-    let Address::Tcp { host, port } = stage.port(Leg::Tcp) else {
+    // Where nothing but TLS is let in.
+    let Address::Tcp { host, port } = stage.port(Leg::Strict) else {
         panic!("a port");
     };
     let follow = format!(
