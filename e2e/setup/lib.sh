@@ -1,5 +1,5 @@
 # What the setup scripts share. Sourced, never run.
-# Everything is installed into .test at the root of the project, except the two or three Debian
+# Everything is installed into .test at the root of the project, except the Debian
 # packages named by `debian_packages`, none of which starts a service.
 
 set -euo pipefail
@@ -17,12 +17,14 @@ fail() {
     exit 1
 }
 
-# Two test runs may start at once; only one of them installs.
+# Two test runs may start at once; only one of them installs. The parts that one run starts side by side share its lock.
 one_at_a_time() {
+    [ "${SETUP_HAS_THE_LOCK:-}" = "$TEST" ] && return
     mkdir -p "$TEST/bin"
     chmod 755 "$TEST" "$TEST/bin"
     exec 9>"$TEST/.setup.lock"
     flock 9
+    export SETUP_HAS_THE_LOCK=$TEST
 }
 
 as_root() {
@@ -42,12 +44,15 @@ debian_packages() {
         dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
     done
     [ ${#missing[@]} -eq 0 ] && return
+    exec 8>"$TEST/.apt.lock"
+    flock 8
     command -v apt-get >/dev/null || fail "no apt-get here: install ${missing[*]} by hand"
     say "installing Debian packages: ${missing[*]}"
-    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 && return
+    as_root apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null 2>&1 8>&- && { exec 8>&-; return; }
     as_root apt-get update -qq || fail "apt-get update did not succeed"
     as_root apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}"
+    exec 8>&-
 }
 
 # A part is done when its stamp holds the digest of the files that define it.

@@ -1,82 +1,16 @@
-//! The database clients that people use, each run as it is: two command lines and three drivers.
+//! The database clients that people use, each run as it is: command lines and drivers.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::drivers::Driver;
-
+mod client;
 mod command_line;
 
-/// A client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Client {
-    /// `mysql` 9.
-    MysqlCli,
-    /// `mariadb` 10.11.
-    MariadbCli,
-    /// PyMySQL.
-    PyMySql,
-    /// mysql2 for Node.
-    Mysql2,
-    /// go-sql-driver.
-    GoSqlDriver,
-}
-
-impl Client {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::MysqlCli,
-        Self::MariadbCli,
-        Self::PyMySql,
-        Self::Mysql2,
-        Self::GoSqlDriver,
-    ];
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MysqlCli => "mysql 9 CLI",
-            Self::MariadbCli => "mariadb 10.11 CLI",
-            Self::PyMySql => "PyMySQL",
-            Self::Mysql2 => "mysql2 (Node)",
-            Self::GoSqlDriver => "go-sql-driver",
-        }
-    }
-
-    /// Runs one statement in a session of its own.
-    pub fn query(self, target: &Target, sql: &str) -> Result<Answer> {
-        match self {
-            Self::MysqlCli | Self::MariadbCli => command_line::query(self, target, sql),
-            Self::PyMySql | Self::Mysql2 | Self::GoSqlDriver => {
-                self.ask(target, &json!({ "op": "query", "sql": sql }))
-            }
-        }
-    }
-
-    /// Asks a driver for one of the operations of `e2e/clients/README.md`.
-    pub fn ask(self, target: &Target, operation: &Value) -> Result<Answer> {
-        let mut driver = match self {
-            Self::PyMySql => Driver::python(),
-            Self::Mysql2 => Driver::node(),
-            Self::GoSqlDriver => Driver::go(),
-            Self::MysqlCli | Self::MariadbCli => anyhow::bail!("{self} is not a driver"),
-        }?;
-        driver
-            .ask(&target.request(), operation)
-            .with_context(|| format!("asking {self}"))
-    }
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use client::{Client, Runner};
 
 /// Where a client connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]

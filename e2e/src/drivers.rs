@@ -25,25 +25,26 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// PyMySQL, and Google's Python connector.
-    pub fn python() -> Result<Self> {
-        Self::python_with(|_| {})
+    /// The Python driver of this name.
+    pub fn python(name: &str) -> Result<Self> {
+        Self::python_with(name, |_| {})
     }
 
     /// The same in an environment that `prepare` adds to.
-    pub fn python_with(prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+    pub fn python_with(name: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
         let mut command = Command::new(installed("venv/bin/python")?);
-        prepare(command.arg(client_program("python/client.py")));
+        prepare(command.arg(client_program("python/client.py")).arg(name));
         Self::start(&mut command)
     }
 
-    /// mysql2.
-    pub fn node() -> Result<Self> {
+    /// The Node driver of this name.
+    pub fn node(name: &str) -> Result<Self> {
         let modules = installed("node/node_modules")?;
         Self::start(
             Command::new(installed("bin/node")?)
                 .env("NODE_PATH", modules)
-                .arg(client_program("node/client.js")),
+                .arg(client_program("node/client.js"))
+                .arg(name),
         )
     }
 
@@ -57,6 +58,41 @@ impl Driver {
         let mut command = Command::new(installed("bin/go-client")?);
         prepare(&mut command);
         Self::start(&mut command)
+    }
+
+    /// `mysqli` or `pdo` of PHP.
+    pub fn php(name: &str) -> Result<Self> {
+        Self::start(
+            Command::new("php")
+                .arg(client_program("php/client.php"))
+                .arg(name),
+        )
+    }
+
+    /// `DBD::mysql` or `DBD::MariaDB` of Perl.
+    pub fn perl(name: &str) -> Result<Self> {
+        Self::start(
+            Command::new("perl")
+                .arg(client_program("perl/client.pl"))
+                .arg(name),
+        )
+    }
+
+    /// Connector/J of `mysql` or `mariadb`.
+    pub fn java(name: &str) -> Result<Self> {
+        let folder = installed("java")?;
+        let jars = format!("{0}/classes:{0}/*", folder.display());
+        // Short-lived: it need not optimise much.
+        Self::start(
+            Command::new("java")
+                .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &jars])
+                .args(["Client", name]),
+        )
+    }
+
+    /// `sqlx` or `mysql_async`.
+    pub fn rust(name: &str) -> Result<Self> {
+        Self::start(Command::new(installed("bin/rust-client")?).arg(name))
     }
 
     fn start(command: &mut Command) -> Result<Self> {

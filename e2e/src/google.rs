@@ -53,7 +53,7 @@ impl Session {
                 .env("REQUESTS_CA_BUNDLE", &root);
         };
         let driver = match connector {
-            Connector::Python => Driver::python_with(trust),
+            Connector::Python => Driver::python_with("pymysql", trust),
             Connector::Go => Driver::go_with(trust),
         }?;
         Ok(Self {

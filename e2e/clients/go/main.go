@@ -28,6 +28,7 @@ type request struct {
 	Port     int           `json:"port"`
 	Socket   string        `json:"socket"`
 	TLS      string        `json:"tls"`
+	CA       string        `json:"ca"`
 	Google   *googleTarget `json:"google"`
 }
 

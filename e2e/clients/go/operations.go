@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ func run(asked request) ([][]*string, error) {
 	}
 	defer pool.Close()
 	switch asked.Op {
+	case "version":
+		return version(), nil
 	case "query":
 		return query(ctx, pool, asked.SQL)
 	case "blob":
@@ -31,6 +34,18 @@ func run(asked request) ([][]*string, error) {
 		return sessions(ctx, pool, asked.Count)
 	}
 	return nil, fmt.Errorf("unknown op %q", asked.Op)
+}
+
+func version() [][]*string {
+	found := "unknown"
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			if module.Path == "github.com/go-sql-driver/mysql" {
+				found = module.Version + " on " + build.GoVersion
+			}
+		}
+	}
+	return [][]*string{{&found}}
 }
 
 type asker interface {

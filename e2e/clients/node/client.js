@@ -1,29 +1,74 @@
-// Runs requests through mysql2. See ../README.md.
+// Runs requests through mysql2 or mariadb, as the first argument says (mysql2 when there is none). See ../README.md.
 'use strict';
 
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const readline = require('node:readline');
-const mysql = require('mysql2/promise');
+
+const name = process.argv[2] || 'mysql2';
+
+// What the driver's `ssl` option takes.
+function tls(request) {
+  const ca = request.ca ? fs.readFileSync(request.ca) : undefined;
+  switch (request.tls) {
+    case 'off':
+      return name === 'mariadb' ? false : undefined;
+    case 'required':
+      return { rejectUnauthorized: false };
+    case 'verify-ca':
+      return name === 'mariadb'
+        ? { ca, checkServerIdentity: () => undefined }
+        : { ca, rejectUnauthorized: true, verifyIdentity: false };
+    case 'verify-identity':
+      return name === 'mariadb' ? { ca } : { ca, rejectUnauthorized: true, verifyIdentity: true };
+    default:
+      return undefined;
+  }
+}
 
 function connect(request) {
   const address = request.socket
     ? { socketPath: request.socket }
     : { host: request.host, port: request.port };
-  const ssl = request.tls === 'required' ? { rejectUnauthorized: false } : undefined;
-  return mysql.createConnection({
+  const options = {
     ...address,
-    ssl,
     user: request.user,
     password: request.password,
     database: request.database,
     connectTimeout: 20000,
-  });
+  };
+  const ssl = tls(request);
+  if (ssl !== undefined) options.ssl = ssl;
+  // mariadb asks for the server's RSA key only when it is allowed to.
+  return name === 'mariadb'
+    ? require('mariadb').createConnection({ ...options, allowPublicKeyRetrieval: true })
+    : require('mysql2/promise').createConnection(options);
 }
 
 async function run(connection, sql, values) {
-  const [rows] = await connection.query({ sql, values, rowsAsArray: true });
+  const statement = { sql, values, rowsAsArray: true };
+  const answer = await connection.query(statement);
+  const rows = name === 'mariadb' ? answer : answer[0];
   if (!Array.isArray(rows)) return [];
   return rows.map((row) => row.map((value) => (value === null ? null : String(value))));
+}
+
+async function version() {
+  const entry = require.resolve(name);
+  const folder = entry.slice(0, entry.lastIndexOf(`node_modules/${name}/`)) + `node_modules/${name}/`;
+  return [[JSON.parse(fs.readFileSync(folder + 'package.json')).version]];
+}
+
+async function changeUser(request) {
+  const connection = await connect(request);
+  try {
+    const before = await run(connection, request.sql);
+    if (request.between) await run(connection, request.between);
+    await connection.changeUser(request.to);
+    return before.concat(await run(connection, request.sql));
+  } finally {
+    connection.destroy();
+  }
 }
 
 async function query(request) {
@@ -59,7 +104,7 @@ async function sessions(request) {
 async function answer(line) {
   const request = JSON.parse(line);
   try {
-    const operation = { query, blob, sessions }[request.op];
+    const operation = { query, version, change_user: changeUser, blob, sessions }[request.op];
     return { ok: true, rows: await operation(request) };
   } catch (error) {
     return { ok: false, code: error.errno > 0 ? error.errno : 0, message: `${error.code}: ${error.message}` };

@@ -1,16 +1,16 @@
-"""Runs requests through PyMySQL, directly or behind Google's Python connector. See ../README.md."""
+"""Runs requests through the Python driver named by the first argument (PyMySQL when there is none), directly or, with
+PyMySQL, behind Google's Python connector. See ../README.md."""
 
 import json
 import os
-import ssl
 import sys
 import threading
 
-import pymysql
+from drivers import DRIVERS, LIMIT
 
 SCOPES = ["https://www.googleapis.com/auth/sqlservice.admin"]
-LIMIT = 60  # seconds any step may take
 
+driver = DRIVERS[sys.argv[1] if len(sys.argv) > 1 else "pymysql"]()
 connector = None
 
 
@@ -32,22 +32,10 @@ def google(target, login):
 
 
 def connect(request):
-    login = {"user": request["user"], "password": request["password"]}
     if request.get("google"):
+        login = {"user": request["user"], "password": request["password"]}
         return google(request["google"], login | {"db": request["database"]})
-    options = {"connect_timeout": 20, "read_timeout": LIMIT, "database": request["database"]}
-    if request.get("socket"):
-        options["unix_socket"] = request["socket"]
-    else:
-        options |= {"host": request["host"], "port": request["port"]}
-    if request.get("tls") == "required":
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        options["ssl"] = context
-    elif request.get("tls") == "off":
-        options["ssl_disabled"] = True
-    return pymysql.connect(**login, **options)
+    return driver.connect(request)
 
 
 def text(value):
@@ -57,15 +45,34 @@ def text(value):
 
 
 def run(connection, sql, *arguments):
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments or None)
-        return [[text(value) for value in row] for row in cursor.fetchall()]
+    cursor = connection.cursor()
+    cursor.execute(sql, arguments or None)
+    if getattr(cursor, "description", True) is None:
+        return []
+    return [[text(value) for value in row] for row in cursor.fetchall()]
 
 
 def query(request):
     connection = connect(request)
     try:
         return run(connection, request["sql"])
+    finally:
+        connection.close()
+
+
+def version(_request):
+    return [[driver.version()]]
+
+
+def change_user(request):
+    connection = connect(request)
+    try:
+        rows = run(connection, request["sql"])
+        if request.get("between"):
+            run(connection, request["between"])
+        to = request["to"]
+        connection.change_user(to["user"], to["password"], to["database"])
+        return rows + run(connection, request["sql"])
     finally:
         connection.close()
 
@@ -114,17 +121,26 @@ def sessions(request):
 
 
 def code(error):
-    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    number = getattr(error, "errno", None) or (error.args[0] if error.args else 0)
+    return number if isinstance(number, int) and number > 0 else 0
 
 
 def message(error):
     return f"{type(error).__name__}: {error}"
 
 
+OPERATIONS = {
+    "version": version,
+    "query": query,
+    "change_user": change_user,
+    "blob": blob,
+    "sessions": sessions,
+}
+
 for line in sys.stdin:
     request = json.loads(line)
     try:
-        operation = {"query": query, "blob": blob, "sessions": sessions}[request["op"]]
+        operation = OPERATIONS[request["op"]]
         answer = {"ok": True, "rows": operation(request)}
     except Exception as error:
         answer = {"ok": False, "code": code(error), "message": message(error)}

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Address, Answer, Client, SqlError, Target, Tls};
 use crate::paths::installed;
+use crate::process::output_of;
 
 /// Runs one statement with `--execute`.
 pub(super) fn query(client: Client, target: &Target, sql: &str) -> Result<Answer> {
@@ -41,35 +42,63 @@ pub(super) fn query(client: Client, target: &Target, sql: &str) -> Result<Answer
     }
 }
 
-fn program(client: Client, tls: Tls) -> Result<Command> {
-    let mut command;
-    if client == Client::MysqlCli {
-        command = Command::new(installed("bin/mysql9")?);
-        // Without it, a first login in the clear is refused by the client itself, also without us.
-        command
-            .args(["--no-defaults", "--get-server-public-key"])
-            .arg(plugins("mysql9/usr/lib/mysql/plugin")?)
-            .args(match tls {
-                Tls::Usual => None,
-                Tls::Off => Some("--ssl-mode=DISABLED"),
-                Tls::Required => Some("--ssl-mode=REQUIRED"),
-                Tls::VerifyCa => Some("--ssl-mode=VERIFY_CA"),
-                Tls::VerifyIdentity => Some("--ssl-mode=VERIFY_IDENTITY"),
-            });
-    } else {
-        command = Command::new(installed("bin/mariadb10")?);
-        command
-            .arg("--no-defaults")
-            .arg(plugins("mariadb10/usr/lib/libmariadb3/plugin")?)
-            .args(match tls {
-                Tls::Usual => None,
-                Tls::Off => Some("--skip-ssl"),
-                // 10.11 verifies the chain whenever it is told a CA.
-                Tls::Required | Tls::VerifyCa => Some("--ssl"),
-                Tls::VerifyIdentity => Some("--ssl-verify-server-cert"),
-            });
+/// What the program says of its version.
+pub(super) fn version(client: Client) -> Result<String> {
+    let text = output_of(Command::new(installed(binary(client))?).arg("--version"))?;
+    // mysql: `Ver 9.7.4-2 for`; mariadb: `Distrib 10.11.19-MariaDB,` or `from 11.8.6-MariaDB,`.
+    let words: Vec<&str> = text.split([' ', ',']).collect();
+    let named = words.iter().find(|word| word.contains("-MariaDB"));
+    let after = words.iter().skip_while(|word| **word != "Ver").nth(1);
+    let word = named.or(after).context("a version")?;
+    Ok(word.split('-').next().unwrap_or(word).to_owned())
+}
+
+const fn binary(client: Client) -> &'static str {
+    match client {
+        Client::MysqlCli => "bin/mysql9",
+        Client::MariadbCli11 => "bin/mariadb11",
+        _ => "bin/mariadb10",
     }
+}
+
+fn program(client: Client, tls: Tls) -> Result<Command> {
+    let mut command = Command::new(installed(binary(client))?);
+    command.arg("--no-defaults");
+    match client {
+        Client::MysqlCli => command
+            // Without the first, a login in the clear is refused by the client itself, also without us.
+            .args(["--get-server-public-key", "--enable-cleartext-plugin"])
+            .arg(plugins("mysql9/usr/lib/mysql/plugin")?)
+            .args(mysql_tls(tls)),
+        Client::MariadbCli11 => command
+            .arg(plugins("mariadb11/usr/lib/libmariadb3/plugin")?)
+            .args(mariadb_tls(tls))
+            .args((tls == Tls::Required).then_some("--skip-ssl-verify-server-cert")),
+        _ => command
+            .arg(plugins("mariadb10/usr/lib/libmariadb3/plugin")?)
+            .args(mariadb_tls(tls)),
+    };
     Ok(command)
+}
+
+const fn mysql_tls(tls: Tls) -> Option<&'static str> {
+    match tls {
+        Tls::Usual => None,
+        Tls::Off => Some("--ssl-mode=DISABLED"),
+        Tls::Required => Some("--ssl-mode=REQUIRED"),
+        Tls::VerifyCa => Some("--ssl-mode=VERIFY_CA"),
+        Tls::VerifyIdentity => Some("--ssl-mode=VERIFY_IDENTITY"),
+    }
+}
+
+const fn mariadb_tls(tls: Tls) -> Option<&'static str> {
+    match tls {
+        Tls::Usual => None,
+        Tls::Off => Some("--skip-ssl"),
+        // It verifies the chain whenever it is told a CA.
+        Tls::Required | Tls::VerifyCa => Some("--ssl"),
+        Tls::VerifyIdentity => Some("--ssl-verify-server-cert"),
+    }
 }
 
 fn plugins(folder: &str) -> Result<String> {
