@@ -11,6 +11,8 @@
 mod acceptance;
 #[path = "e2e/databases.rs"]
 mod databases;
+#[path = "e2e/deploy.rs"]
+mod deploy;
 #[path = "e2e/direct.rs"]
 mod direct;
 #[path = "e2e/google_connectors.rs"]
@@ -21,6 +23,8 @@ mod grants;
 mod layout;
 #[path = "e2e/outage.rs"]
 mod outage;
+#[path = "e2e/supply_chain.rs"]
+mod supply_chain;
 #[path = "e2e/traffic.rs"]
 mod traffic;
 #[path = "e2e/tunnel.rs"]

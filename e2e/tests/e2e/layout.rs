@@ -1,6 +1,7 @@
-//! The arrows between our crates go down only; ARCHITECTURE.md draws them.
+//! The arrows between our crates go down only, and what ARCHITECTURE.md says of files is so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use e2e::paths::project;
@@ -83,4 +84,71 @@ fn an_arrow_between_two_daemons_would_be_found() {
     let found = wrong(&arrows);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.contains(&"proxy-client imports proxy-server".to_owned()));
+}
+
+/// What a text in backquotes says is a file or folder: `*` stands for the rest of a name.
+fn is_path(text: &str) -> bool {
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "_./*-".contains(c);
+    let is_named = [".rs", ".md", ".toml"]
+        .iter()
+        .any(|end| text.ends_with(end));
+    text.chars().all(of_path)
+        && (is_named || text.contains('/'))
+        && text.contains(char::is_alphabetic)
+}
+
+fn exists(path: &Path) -> bool {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return false;
+    };
+    let Some((start, end)) = name.to_str().unwrap().split_once('*') else {
+        return path.exists();
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .any(|name| name.starts_with(start) && name.ends_with(end))
+}
+
+/// Paths that a document names, and those of them that lead nowhere. A path is meant from the root, or else from the
+/// folder of the last one from the root in the same paragraph or row.
+fn paths(document: &str) -> (usize, Vec<String>) {
+    let (mut count, mut wrong) = (0, Vec::new());
+    let paragraphs = document.replace("|\n", "|\n\n");
+    for paragraph in paragraphs.split("\n\n") {
+        let mut beside = project();
+        for path in paragraph
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| is_path(text))
+        {
+            count += 1;
+            let whole = project().join(path);
+            if exists(&whole) {
+                beside = whole.parent().unwrap().to_owned();
+            } else if !exists(&beside.join(path)) {
+                wrong.push(path.to_owned());
+            }
+        }
+    }
+    (count, wrong)
+}
+
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let document = std::fs::read_to_string(project().join("ARCHITECTURE.md")).unwrap();
+    let (count, wrong) = paths(&document);
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(count > 40, "{count}");
+}
+
+#[test]
+fn a_path_that_leads_nowhere_would_be_found() {
+    let document = "`proto/src/lib.rs`, `machine.rs`, `admin/*.rs`, `x.rs`\n\n`machine.rs` and `proto/*.zip`\n\n\
+                    | a | `proto/src/lib.rs` |\n| b | `machine.rs` | `cargo metadata` |\n";
+    let wrong = ["x.rs", "machine.rs", "proto/*.zip", "machine.rs"];
+    assert_eq!(paths(document), (8, wrong.map(str::to_owned).to_vec()));
 }
