@@ -1,5 +1,6 @@
 //! The command line: one sub-command an arm; without one, the program serves.
 
+mod ca_certificate;
 mod launch;
 mod say;
 
@@ -30,6 +31,8 @@ struct CommandLine {
 /// What else the program can do.
 #[derive(Subcommand)]
 enum Command {
+    /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
+    CaCertificate(Box<ca_certificate::CaCertificate>),
     /// Print a script that completes this program's flags in a shell
     Completion {
         /// Which shell.
@@ -45,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match command {
         None => launch::serve(settings),
+        Some(Command::CaCertificate(command)) => command.run(settings),
         Some(Command::Completion { shell }) => completion(shell),
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{RefreshError, SessionError};
 pub use attempt::Source;
 pub use background::keep_fresh;
 pub use info::ConnectionInfo;
+pub(crate) use info::full_name;
 
 /// While the CA fails, connections make it one attempt in this time; the others are told the last error at once.
 const PACE: Duration = Duration::from_secs(1);

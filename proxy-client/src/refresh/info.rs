@@ -112,7 +112,10 @@ impl Parts<'_> {
 }
 
 /// A full name must be in the CA's region, as Google's connectors demand; a short one learns it.
-fn full_name(wanted: &Wanted, settings: &ConnectSettings) -> Result<InstanceName, RefreshError> {
+pub(crate) fn full_name(
+    wanted: &Wanted,
+    settings: &ConnectSettings,
+) -> Result<InstanceName, RefreshError> {
     match wanted {
         Wanted::Full(name) if settings.region.is_empty() || settings.region == name.region() => {
             Ok(name.clone())

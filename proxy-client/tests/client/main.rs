@@ -9,6 +9,7 @@
 
 mod agent;
 mod ca;
+mod ca_certificate;
 mod health;
 mod instances;
 mod limits;
