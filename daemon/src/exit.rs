@@ -1,4 +1,4 @@
-//! How a program ends: 0, 1 failure, 64 usage, 130 and 143 by signal unless drained.
+//! How a program ends: 0, 1 failure, 64 usage, 130 and 143 by signal unless drained, or as a child of its own did.
 
 use std::process::ExitCode;
 
@@ -15,6 +15,8 @@ pub enum Exit {
     Usage,
     /// Ended by a signal with sessions still open: 128 and the signal's number.
     Signalled(Signal),
+    /// As the child did that was run: its code, or 128 and its signal's number.
+    Child(u8),
 }
 
 impl Exit {
@@ -35,6 +37,7 @@ impl Exit {
             Self::Usage => 64,
             Self::Signalled(Signal::Interrupt) => 130,
             Self::Signalled(Signal::Terminate) => 143,
+            Self::Child(code) => code,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The health server: `/startup`, `/readiness`, `/liveness`, `/metrics` over HTTP/1.
+//! The health server: `/startup`, `/readiness`, `/liveness`, `/metrics` over HTTP/1, and what a program adds.
 //!
 //! Made for probes: few connections, short lives, no bodies read.
 
@@ -13,7 +13,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,6 +56,20 @@ pub struct Probes {
     pub metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
+/// A page of the program's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type.
+    pub kind: &'static str,
+    /// The content.
+    pub body: String,
+}
+
+/// Pages beside the probes: asked first, with method and path; `None` leaves the question to the probes.
+pub type More = Arc<dyn Fn(&str, &str) -> Option<Page> + Send + Sync>;
+
 /// Answers until `cancel`.
 pub async fn serve(
     listener: TcpListener,
@@ -74,7 +89,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let answer = answer_all(stream, probes.clone(), cancel.clone());
+                let answer = converse(stream, probes.clone(), None, cancel.clone());
                 tracker.spawn(async move {
                     answer.await;
                     drop(permit);
@@ -88,9 +103,18 @@ pub async fn serve(
     }
 }
 
-async fn answer_all(stream: TcpStream, probes: Probes, cancel: CancellationToken) {
+/// Answers the requests of one connection, which somebody else has accepted.
+pub async fn converse<S>(stream: S, probes: Probes, more: Option<More>, cancel: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&probes, request.method(), request.uri().path());
+        let (method, path) = (request.method(), request.uri().path());
+        let page = more.as_ref().and_then(|more| more(method.as_str(), path));
+        let response = match page {
+            Some(page) => shown(&page),
+            None => answer(&probes, method, path),
+        };
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -129,6 +153,11 @@ fn answer(probes: &Probes, method: &Method, path: &str) -> Response<Full<Bytes>>
         StatusCode::SERVICE_UNAVAILABLE
     };
     text(status, "application/json", &verdict.body)
+}
+
+fn shown(page: &Page) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    text(status, page.kind, &page.body)
 }
 
 fn not_found() -> Response<Full<Bytes>> {

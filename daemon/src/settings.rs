@@ -11,7 +11,7 @@ mod nearest;
 mod span;
 
 pub use complaint::{Complaint, Complaints};
-pub use file::{Table, load, load_adapted};
+pub use file::{Table, Value, load, load_adapted};
 pub use nearest::nearest;
 pub use span::{NotASpan, Span};
 

@@ -1,17 +1,23 @@
 //! The command line: one sub-command an arm; without one, the program serves.
 
+mod ask;
 mod ca_certificate;
+mod child;
 mod launch;
+mod probe;
 mod say;
+mod signals;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use daemon::exit::Exit;
-use daemon::settings::parse;
+use daemon::settings::{Overlay as _, Span, parse};
 
 use crate::settings::Settings;
+use ask::Door;
+use launch::block_on;
 
 /// The program's name, on the command line and before its complaints.
 const PROGRAM: &str = "cloudsql-proxy";
@@ -19,8 +25,12 @@ const PROGRAM: &str = "cloudsql-proxy";
 /// Connects applications on this machine to databases far away: each connection goes through mutual TLS
 /// with a short-lived certificate.
 #[derive(Parser)]
-#[command(name = PROGRAM, version)]
+#[command(name = PROGRAM, version, disable_version_flag = true)]
 struct CommandLine {
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+
     #[command(subcommand)]
     command: Option<Command>,
 
@@ -31,6 +41,42 @@ struct CommandLine {
 /// What else the program can do.
 #[derive(Subcommand)]
 enum Command {
+    /// Run a command with a tunnel that lives as long as it does
+    ///
+    /// The command finds the tunnel in its environment: MYSQL_HOST, MYSQL_PORT and MYSQL_TCP_PORT, or MYSQL_UNIX_SOCKET
+    /// and MYSQL_UNIX_PORT; PGHOST and PGPORT; and CLOUDSQL_<INSTANCE>_HOST, _PORT or _SOCKET for each instance.
+    /// Signals are handed on, and the exit code is the command's.
+    Run {
+        #[command(flatten)]
+        settings: Box<Settings>,
+
+        /// Longest wait for the tunnel.
+        #[arg(short = 'm', long, value_name = "DURATION", default_value = "30s")]
+        max: Span,
+
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Wait until a program at work has started: its listeners are bound and a certificate was issued
+    Wait {
+        #[command(flatten)]
+        door: Door,
+
+        /// Longest wait.
+        #[arg(short = 'm', long, value_name = "DURATION", default_value = "30s")]
+        max: Span,
+    },
+    /// Ask a program at work whether it can serve now: exit code 0 or 1
+    Healthcheck {
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Ask a program at work to stop, through its administrator's socket
+    Shutdown {
+        #[command(flatten)]
+        door: Door,
+    },
     /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
     CaCertificate(Box<ca_certificate::CaCertificate>),
     /// Print a script that completes this program's flags in a shell
@@ -42,13 +88,23 @@ enum Command {
 
 /// Does what the arguments say; the first one is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let CommandLine { command, settings } = match parse(arguments) {
+    let CommandLine {
+        command, settings, ..
+    } = match parse(arguments) {
         Ok(line) => line,
         Err(exit) => return exit,
     };
     match command {
         None => launch::serve(settings),
         Some(Command::CaCertificate(command)) => command.run(settings),
+        Some(Command::Run {
+            settings: own,
+            max,
+            command,
+        }) => child::run(own.over(settings), &command, max.0),
+        Some(Command::Wait { door, max }) => block_on(probe::wait(door.below(&settings), max.0)),
+        Some(Command::Healthcheck { door }) => block_on(probe::healthcheck(door.below(&settings))),
+        Some(Command::Shutdown { door }) => block_on(probe::shutdown(door.below(&settings))),
         Some(Command::Completion { shell }) => completion(shell),
     }
 }

@@ -1,12 +1,13 @@
 //! What the program uses: complete and checked, made from the settings.
 
 mod credentials;
+mod guard;
 mod instance;
 mod logging;
+mod parameters;
 mod place;
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::environment::Environment;
@@ -17,11 +18,13 @@ use transport::authority::Credentials;
 use crate::settings::Settings;
 pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
-pub use place::{Place, Ports, Route};
+pub use place::{Address, POSTGRES_SOCKET, Place, Ports, Route};
 
 /// Google's default for the health server.
 const HTTP_ADDRESS: &str = "localhost";
 const HTTP_PORT: u16 = 9090;
+/// And for the port where a request ends the program.
+const ADMIN_PORT: u16 = 9091;
 /// From an application's connection to the database's first word; Google's proxy has the same.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,6 +38,8 @@ pub struct Config {
     pub keys: Keys,
     /// When certificates are renewed.
     pub refresh: Refresh,
+    /// Whether a tunnel to each instance is opened before serving.
+    pub connection_test: bool,
     /// Most connections at once; `None` without a limit.
     pub max_connections: Option<usize>,
     /// From an application's connection to the database's first word.
@@ -43,6 +48,12 @@ pub struct Config {
     pub stop: Stop,
     /// Where health and metrics are served.
     pub http: Option<Http>,
+    /// What the names of metrics begin with.
+    pub metrics_namespace: Option<String>,
+    /// The port of this machine where a request ends the program.
+    pub quit_port: Option<u16>,
+    /// The administrator's socket.
+    pub admin_socket: Option<PathBuf>,
 }
 
 /// How the CA is reached.
@@ -109,13 +120,19 @@ impl Config {
     pub fn new(settings: Settings, environment: &Environment) -> Result<Self, Complaints> {
         let mut complaints = Complaints::default();
         exclusive(&settings, &mut complaints);
+        settings.left_out.complain(&mut complaints);
+        let endpoint = endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
         let project = credentials.as_ref().and_then(Credentials::project);
-        let instances = instances(&settings, environment, project, &mut complaints);
+        let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
             .ca_certificate
             .as_deref()
             .and_then(|path| read(path, &mut complaints));
+        let metrics_namespace = settings
+            .prometheus_namespace
+            .as_deref()
+            .and_then(|name| complaints.check("prometheus-namespace", namespace(name)));
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
         let http = (is_set(settings.health_check) || is_set(settings.prometheus)).then(|| Http {
@@ -126,6 +143,8 @@ impl Config {
             port: settings.http_port.unwrap_or(HTTP_PORT),
             metrics: is_set(settings.prometheus),
         });
+        let quit_port =
+            is_set(settings.quitquitquit).then(|| settings.admin_port.unwrap_or(ADMIN_PORT));
         let Some(credentials) = credentials else {
             return Err(complaints);
         };
@@ -133,7 +152,7 @@ impl Config {
             instances,
             authority: AuthorityConfig {
                 credentials,
-                endpoint: settings.sqladmin_api_endpoint,
+                endpoint,
                 root_pem,
                 user_agent: user_agent(settings.user_agent.as_deref()),
                 quota_project: settings.quota_project,
@@ -148,6 +167,7 @@ impl Config {
             } else {
                 Refresh::Ahead
             },
+            connection_test: is_set(settings.run_connection_test),
             max_connections: settings.max_connections.filter(|most| *most > 0),
             dial_timeout: settings.dial_timeout.map_or(DIAL_TIMEOUT, |span| span.0),
             stop: Stop {
@@ -156,6 +176,9 @@ impl Config {
                 exit_zero: is_set(settings.exit_zero_on_sigterm),
             },
             http,
+            metrics_namespace,
+            quit_port,
+            admin_socket: settings.admin_socket,
         };
         complaints.or(config)
     }
@@ -180,9 +203,19 @@ fn exclusive(settings: &Settings, complaints: &mut Complaints) {
             "auto-ip",
         ),
         (
-            settings.quiet == Some(true) && settings.debug_logs == Some(true),
-            "quiet",
-            "debug-logs",
+            settings.private_ip == Some(true) && settings.psc == Some(true),
+            "private-ip",
+            "psc",
+        ),
+        (
+            settings.psc == Some(true) && settings.auto_ip == Some(true),
+            "psc",
+            "auto-ip",
+        ),
+        (
+            settings.sqladmin_api_endpoint.is_some() && settings.universe_domain.is_some(),
+            "sqladmin-api-endpoint",
+            "universe-domain",
         ),
     ];
     for (both, one, other) in pairs {
@@ -192,31 +225,49 @@ fn exclusive(settings: &Settings, complaints: &mut Complaints) {
     }
 }
 
+/// The CA's URL, given or made of the universe's domain.
+fn endpoint(settings: &Settings, complaints: &mut Complaints) -> Option<String> {
+    let Some(domain) = &settings.universe_domain else {
+        return settings.sqladmin_api_endpoint.clone();
+    };
+    let is_name = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    if !domain.split('.').all(is_name) {
+        let problem = format!("expected a domain such as example.com, found {domain:?}");
+        complaints.add("universe-domain", problem);
+    }
+    Some(format!("https://sqladmin.{domain}"))
+}
+
 fn instances(
     settings: &Settings,
-    environment: &Environment,
     project: Option<&str>,
     complaints: &mut Complaints,
 ) -> Vec<InstanceConfig> {
-    let mut texts: Vec<&str> = settings.all_instances().collect();
-    if texts.is_empty() {
-        texts = of_environment(environment);
-    }
-    if texts.is_empty() {
+    if settings.all_instances().next().is_none() {
         complaints.add(
             "instance",
             "give at least one, as in --instance=db1 or --instance=project:region:instance",
         );
     }
+    let address = settings.address.as_deref().map(str::parse);
     let defaults = place::Defaults {
-        address: address(settings, complaints),
+        address: address
+            .and_then(|address| complaints.check("address", address))
+            .unwrap_or_default(),
         port: settings.port.filter(|port| *port != 0),
         unix_socket: settings.unix_socket.clone(),
         tunnel_port: settings.tunnel_port.unwrap_or(TUNNEL_PORT),
-        route: Route::of(settings.private_ip, settings.auto_ip),
+        route: Route::of(settings.private_ip, settings.psc, settings.auto_ip),
+        socket: guard::socket(settings, complaints),
+        callers: guard::callers(settings, complaints),
     };
     let mut found: Vec<InstanceConfig> = Vec::new();
-    for text in texts {
+    for text in settings.all_instances() {
         match instance::parse(text, project, &defaults) {
             Ok(instance) if found.iter().any(|other| other.is_same_mount(&instance)) => {
                 complaints.add(format!("instance {text}"), "is given twice");
@@ -229,23 +280,14 @@ fn instances(
     found
 }
 
-fn address(settings: &Settings, complaints: &mut Complaints) -> IpAddr {
-    let fallback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    settings
-        .address
-        .as_deref()
-        .and_then(|text| complaints.check("address", place::ip(text)))
-        .unwrap_or(fallback)
-}
-
-/// `CSQL_PROXY_INSTANCE_CONNECTION_NAME`, then `..._0`, `..._1` and so on to the first gap, as in Google's proxy.
-fn of_environment(environment: &Environment) -> Vec<&str> {
-    const NAME: &str = "CSQL_PROXY_INSTANCE_CONNECTION_NAME";
-    let plain = environment.get(NAME);
-    // Behind the plain name counting may begin with 1.
-    let first = usize::from(plain.is_some() && environment.get(&format!("{NAME}_0")).is_none());
-    let numbered = (first..).map_while(|number| environment.get(&format!("{NAME}_{number}")));
-    plain.into_iter().chain(numbered).collect()
+/// Letters, digits and underscores, as Prometheus has them.
+fn namespace(name: &str) -> Result<String, String> {
+    let is_plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (is_plain && name.starts_with(|first: char| !first.is_ascii_digit()))
+        .then(|| name.to_owned())
+        .ok_or_else(|| format!("expected letters, digits and underscores, found {name:?}"))
 }
 
 fn read(path: &Path, complaints: &mut Complaints) -> Option<String> {

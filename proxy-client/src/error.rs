@@ -26,7 +26,7 @@ pub enum RefreshError {
     /// There is no address of the kind asked for.
     #[error("the CA knows no {kind} address of the instance")]
     NoAddress {
-        /// `PRIMARY` or `PRIVATE`.
+        /// `PRIMARY`, `PRIVATE` or `PRIVATE_SERVICE_CONNECT`.
         kind: &'static str,
     },
     /// The CA names no server CA.
@@ -85,7 +85,7 @@ impl RefreshError {
                 return Refusal::new(Code::Settings, self.to_string(), hint);
             }
             Self::NoAddress { .. } => {
-                "set the instance's address at the CA, or try with or without --private-ip"
+                "set the instance's address at the CA, or try with or without --private-ip and --psc"
             }
             Self::NotValid => "check the CA's clock",
             Self::Unnamed | Self::NoServerCa | Self::Material(_) | Self::Tls(_) => {
@@ -129,6 +129,19 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether waiting may be enough: nobody need change anything on this side or give a grant.
+    pub fn passes(&self) -> bool {
+        !matches!(
+            self.refusal().code,
+            Code::Settings
+                | Code::Unauthenticated
+                | Code::NoGrant
+                | Code::ClockSkew
+                | Code::AgentIdentity
+                | Code::CertificateRefused
+        )
+    }
+
     /// The label in logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -62,6 +62,11 @@ impl Status {
         self.lock_mounts().clone()
     }
 
+    /// The instances.
+    pub fn served(&self) -> &[Arc<Served>] {
+        &self.served
+    }
+
     /// New connections will not be accepted any more.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Release);

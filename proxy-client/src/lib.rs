@@ -3,6 +3,7 @@
 //! The walk of a connection: [`mount`] binds, [`serve`] accepts, [`session`] tells the story, [`connector`] opens the
 //! tunnel with what [`refresh`] keeps fresh, and `transport` carries the bytes.
 
+pub mod admin;
 pub mod command;
 pub mod config;
 pub mod connector;
@@ -13,4 +14,5 @@ pub mod mount;
 pub mod refresh;
 pub mod serve;
 pub mod session;
+pub mod sessions;
 pub mod settings;

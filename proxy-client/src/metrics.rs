@@ -7,6 +7,9 @@ use daemon::metrics::prometheus_client::metrics::family::Family;
 use daemon::metrics::prometheus_client::metrics::gauge::Gauge;
 use daemon::metrics::prometheus_client::registry::Registry;
 
+/// What all names begin with.
+const PREFIX: &str = "cloudsqlconn";
+
 /// What each series is labelled with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -47,9 +50,12 @@ pub struct InstanceMetrics {
 }
 
 impl Metrics {
-    /// `dialer_id` tells this process from others.
-    pub fn new(dialer_id: String) -> Self {
-        let mut registry = Registry::with_prefix("cloudsqlconn");
+    /// `dialer_id` tells this process from others; `namespace` comes before each name.
+    pub fn new(dialer_id: String, namespace: Option<&str>) -> Self {
+        let mut registry = match namespace {
+            Some(namespace) => Registry::with_prefix(format!("{namespace}_{PREFIX}")),
+            None => Registry::with_prefix(PREFIX),
+        };
         let mut series = |name: &str, help: &str| {
             let series = Series::default();
             registry.register(name, help, series.clone());

@@ -16,12 +16,13 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 use transport::authority::Failure;
+use transport::error::chain;
 
 use crate::error::{RefreshError, SessionError};
 pub use attempt::Source;
 pub use background::keep_fresh;
-pub use info::ConnectionInfo;
 pub(crate) use info::full_name;
+pub use info::{ConnectionInfo, Told};
 
 /// While the CA fails, connections make it one attempt in this time; the others are told the last error at once.
 const PACE: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub struct Refresher {
     source: Source,
     tracker: TaskTracker,
     current: ArcSwapOption<ConnectionInfo>,
+    /// Known before the first certificate, and after the last.
+    told: ArcSwapOption<Told>,
     state: Mutex<State>,
     /// Tells the background that an attempt has ended.
     attempts: watch::Sender<u64>,
@@ -71,6 +74,7 @@ impl Refresher {
             source,
             tracker,
             current: ArcSwapOption::empty(),
+            told: ArcSwapOption::empty(),
             state: Mutex::default(),
             attempts: watch::Sender::new(0),
         })
@@ -159,15 +163,36 @@ impl Refresher {
             .filter(|info| info.is_valid_at(now))
     }
 
-    /// The last information, valid or not: names and engine stay true.
+    /// The last information, valid or not.
     pub fn last_known(&self) -> Option<Arc<ConnectionInfo>> {
         self.current.load_full()
     }
 
-    /// Waits until there is any information.
+    /// What the CA has told of the instance, however long ago: its name and its engine stay true.
+    pub fn told(&self) -> Option<Arc<Told>> {
+        self.told.load_full()
+    }
+
+    /// Asks for the name and the engine, and for no certificate.
+    pub async fn look_up(&self, deadline: Instant) {
+        let asked = tokio::time::timeout_at(deadline, self.source.look_up());
+        match asked.await {
+            Ok(Ok(told)) => self.told.store(Some(Arc::new(told))),
+            Ok(Err(error)) => debug!(
+                instance = %self.source.wanted(),
+                error = chain(&error),
+                "the CA did not tell the engine"
+            ),
+            Err(_) => {
+                debug!(instance = %self.source.wanted(), "the CA did not tell the engine in time")
+            }
+        }
+    }
+
+    /// Waits until the CA has told anything.
     pub async fn known(&self) {
         let mut attempts = self.attempts.subscribe();
-        while self.current.load().is_none() {
+        while self.told.load().is_none() {
             if attempts.changed().await.is_err() {
                 return;
             }
@@ -219,6 +244,7 @@ impl Refresher {
                 } else {
                     debug!(instance = %info.name, serial = info.serial, "certificate received");
                 }
+                self.told.store(Some(Arc::new(info.told())));
                 self.current.store(Some(Arc::clone(info)));
                 state.failures = Failures::default();
                 state.fetched = Some(Instant::now());

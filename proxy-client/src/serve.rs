@@ -1,35 +1,41 @@
 //! The program at work: mounts, accept loops, renewal, health, and how it all ends.
 
+mod doors;
 mod mounts;
+mod quit;
+mod shared;
 mod stop;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::clock::Clock;
 use daemon::exit::Exit;
-use daemon::health::Probes;
 use daemon::notify;
 use daemon::shutdown::Shutdown;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
-use transport::authority::{Authority, AuthorityError, AuthoritySettings};
-use transport::tls::{MaterialError, PrivateKey};
+use transport::authority::AuthorityError;
+use transport::error::BindError;
+use transport::tls::MaterialError;
 
-use crate::config::{AuthorityConfig, Config, Http, InstanceConfig, Keys, Refresh, Stop};
-use crate::connector::Connector;
-use crate::health::{self, Status};
-use crate::metrics::Metrics;
-use crate::refresh::{Refresher, Source, keep_fresh};
-use crate::session::{self, Served};
+use crate::config::{Config, Refresh, Stop};
+use crate::error::SessionError;
+use crate::health::Status;
+use crate::refresh::keep_fresh;
+use crate::session::Served;
+use doors::Doors;
+pub(crate) use shared::Shared;
 
 /// At start, the CA is waited for this long to tell engines and regions; then MySQL is assumed.
 const LOOKUP: Duration = Duration::from_secs(3);
+/// Between two attempts of who waits for readiness.
+const READY_RETRY: Duration = Duration::from_millis(200);
 
 /// The program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +57,20 @@ pub enum StartError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The port for a request to end is not to be had.
+    #[error("cannot serve /quitquitquit on 127.0.0.1:{port}: choose another --admin-port")]
+    Quit {
+        /// Which.
+        port: u16,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The connection test failed.
+    #[error("the connection test failed: {0}")]
+    Trial(String),
+    /// The administrator's socket is not to be had.
+    #[error("cannot serve the administrator's socket")]
+    Admin(#[from] BindError),
 }
 
 /// The program, started.
@@ -94,30 +114,31 @@ pub async fn start(
         permits: Arc::new(Semaphore::new(most)),
         most,
     };
-    let key = match config.keys {
-        Keys::P256 => PrivateKey::generate_p256(),
-        Keys::Rsa => PrivateKey::generate_rsa2048(),
-    }?;
-    let authority = Arc::new(authority(config.authority, clock)?);
-    let metrics = Arc::new(Metrics::new(session::session_id()));
-    let shared = Shared {
-        authority,
-        key,
-        metrics: Arc::clone(&metrics),
-        dial_timeout: config.dial_timeout,
-    };
+    let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
+    let (authority, patience) = (config.authority, config.dial_timeout);
+    let shared = Shared::new(authority, keys, patience, namespace, clock)?;
     let served: Vec<Arc<Served>> = config
         .instances
         .into_iter()
-        .map(|instance| shared.serve(instance, &workers))
+        .map(|instance| shared.serve(instance, &workers.tasks, &workers.cut))
         .collect();
-    look_up(&served).await;
+    look_up(&served, config.refresh).await;
     let permits = Arc::clone(&workers.permits);
     let status = Arc::new(Status::new(&served, permits, config.refresh));
+    if config.connection_test {
+        trial::connect_all(&served).await?;
+    }
     mounts::bind_all(&served, &workers, &status)?;
-    if let Some(http) = &config.http {
-        let metrics = http.metrics.then_some(metrics);
-        serve_health(http, health::probes(&status, metrics), &workers).await?;
+    let doors = Doors {
+        status: &status,
+        shared: &shared,
+        workers: &workers,
+    };
+    doors
+        .open(config.http.as_ref(), config.admin_socket.as_deref())
+        .await?;
+    if let Some(port) = config.quit_port {
+        quit::serve(port, &status, &workers)?;
     }
     if config.refresh == Refresh::Ahead {
         for served in &served {
@@ -141,73 +162,53 @@ impl Running {
         self.status.mounts()
     }
 
+    /// The instances as sessions see them.
+    pub fn served(&self) -> &[Arc<Served>] {
+        self.status.served()
+    }
+
+    /// Waits until each instance has settings and a certificate. While the CA cannot be reached it is asked again;
+    /// what asking does not mend ends the wait.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn ready(&self, deadline: Instant) -> Result<(), SessionError> {
+        for served in self.served() {
+            while let Err(error) = served.connector.refresher.info(deadline).await {
+                if !error.passes() || Instant::now() + READY_RETRY > deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(READY_RETRY).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Serves until told to stop, and stops as told.
     pub async fn until_stopped(self) -> Exit {
         stop::run(&self.workers, self.stop, &self.status).await
     }
 }
 
-fn authority(config: AuthorityConfig, clock: Clock) -> Result<Authority, AuthorityError> {
-    Authority::new(AuthoritySettings {
-        endpoint: config.endpoint,
-        root_pem: config.root_pem,
-        credentials: config.credentials,
-        user_agent: config.user_agent,
-        quota_project: config.quota_project,
-        clock,
-    })
-}
-
-/// What all instances have in common.
-struct Shared {
-    authority: Arc<Authority>,
-    key: PrivateKey,
-    metrics: Arc<Metrics>,
-    dial_timeout: Duration,
-}
-
-impl Shared {
-    fn serve(&self, config: InstanceConfig, workers: &Workers) -> Arc<Served> {
-        let metrics = self.metrics.of(&config.wanted.to_string());
-        let source = Source {
-            authority: Arc::clone(&self.authority),
-            key: self.key.clone(),
-            wanted: config.wanted.clone(),
-            route: config.route,
-            metrics: metrics.clone(),
-        };
-        let connector = Connector {
-            refresher: Refresher::new(source, workers.tasks.clone()),
-            tunnel_port: config.tunnel_port,
-        };
-        let cut = workers.cut.clone();
-        let served = Served::new(config, connector, self.dial_timeout, metrics, cut);
-        Arc::new(served)
-    }
-}
-
 /// Asks the CA about instances whose place depends on it, side by side. Who is not told is mounted all the same.
-async fn look_up(served: &[Arc<Served>]) {
+///
+/// By use, no certificate is asked for before the first connection, and nothing at all where the place is clear.
+async fn look_up(served: &[Arc<Served>], refresh: Refresh) {
     let deadline = Instant::now() + LOOKUP;
     let mut lookups = JoinSet::new();
     for served in served {
-        if served.config.wanted.is_short() || served.config.place.depends_on_engine() {
-            let refresher = Arc::clone(&served.connector.refresher);
-            lookups.spawn(async move { refresher.info(deadline).await.is_ok() });
+        let config = &served.config;
+        let refresher = Arc::clone(&served.connector.refresher);
+        let depends = config.place.depends_on_engine();
+        match refresh {
+            Refresh::Ahead if config.wanted.is_short() || depends => {
+                lookups.spawn(async move { drop(refresher.info(deadline).await) });
+            }
+            Refresh::Lazy if depends => {
+                lookups.spawn(async move { refresher.look_up(deadline).await });
+            }
+            Refresh::Ahead | Refresh::Lazy => {}
         }
     }
     while lookups.join_next().await.is_some() {}
-}
-
-async fn serve_health(http: &Http, probes: Probes, workers: &Workers) -> Result<(), StartError> {
-    let listener = TcpListener::bind((http.host.as_str(), http.port))
-        .await
-        .map_err(|source| StartError::Health {
-            address: format!("{}:{}", http.host, http.port),
-            source,
-        })?;
-    let server =
-        daemon::health::serve(listener, probes, workers.cut.clone(), workers.tasks.clone());
-    workers.tasks.spawn(server);
-    Ok(())
 }

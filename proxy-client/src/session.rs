@@ -1,6 +1,7 @@
 //! The life of a session: from an application's connection to the last byte.
 
 mod refuse;
+mod stranger;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,9 @@ use crate::config::InstanceConfig;
 use crate::connector::{Connector, Tunnel};
 use crate::error::SessionError;
 use crate::metrics::InstanceMetrics;
+use crate::sessions::{Entry, Sessions};
 use refuse::Repeats;
+pub use stranger::turn_away;
 
 /// One instance as sessions see it.
 pub struct Served {
@@ -33,6 +36,8 @@ pub struct Served {
     pub dial_timeout: Duration,
     /// Counts sessions.
     pub metrics: InstanceMetrics,
+    /// Shows them.
+    pub sessions: Sessions,
     /// Ends sessions.
     pub cut: CancellationToken,
     repeats: Repeats,
@@ -45,6 +50,7 @@ impl Served {
         connector: Connector,
         dial_timeout: Duration,
         metrics: InstanceMetrics,
+        sessions: Sessions,
         cut: CancellationToken,
     ) -> Self {
         Self {
@@ -52,6 +58,7 @@ impl Served {
             connector,
             dial_timeout,
             metrics,
+            sessions,
             cut,
             repeats: Repeats::default(),
         }
@@ -59,16 +66,16 @@ impl Served {
 
     /// What people call it: the full name once it is known.
     pub fn label(&self) -> String {
-        match self.connector.refresher.last_known() {
-            Some(info) => info.name.to_string(),
+        match self.connector.refresher.told() {
+            Some(told) => told.name.to_string(),
             None => self.config.wanted.to_string(),
         }
     }
 
     /// What the database speaks, as far as it is known: MySQL until the CA has told.
     pub fn engine(&self) -> Engine {
-        let known = self.connector.refresher.last_known();
-        known.map_or(Engine::Mysql, |info| info.engine)
+        let told = self.connector.refresher.told();
+        told.map_or(Engine::Mysql, |told| told.engine)
     }
 }
 
@@ -78,10 +85,13 @@ pub async fn run(mut app: Socket, peer: Peer, served: Arc<Served>) {
     let span = info_span!("session", id, instance = served.label(), %peer);
     let life = async {
         served.metrics.open.inc();
+        let entry = served
+            .sessions
+            .begin(id.clone(), served.label(), peer.to_string());
         let deadline = Instant::now() + served.dial_timeout;
         let hello = hello(id.clone(), &app, peer);
         match served.connector.connect(hello, deadline).await {
-            Ok(tunnel) => copy(&mut app, tunnel, &served).await,
+            Ok(tunnel) => copy(&mut app, tunnel, &entry, &served).await,
             Err(error) => {
                 served.metrics.dial_failure.inc();
                 refused(&mut app, &error, &served).await;
@@ -100,10 +110,13 @@ pub async fn over_limit(mut app: Socket, most: usize, served: Arc<Served>) {
     refuse::tell(&mut app, &refusal, served.engine()).await;
 }
 
-async fn copy(app: &mut Socket, mut tunnel: Tunnel, served: &Served) {
+async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) {
     let begun = Instant::now();
+    entry.connected();
     let limits = Limits::default();
-    let ended = tunnel::copy(app, &mut tunnel.stream, tunnel.rest, &limits, &served.cut).await;
+    let mut counted = entry.counted(app);
+    let (stream, rest) = (&mut tunnel.stream, tunnel.rest);
+    let ended = tunnel::copy(&mut counted, stream, rest, &limits, &served.cut).await;
     count(&served.metrics, &ended);
     // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
     if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {

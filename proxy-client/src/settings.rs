@@ -2,12 +2,19 @@
 //!
 //! Names and meanings are those of Google's proxy where it has them.
 
+mod instances;
+mod left_out;
+
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::BoolishValueParser;
-use daemon::settings::Span;
+use daemon::environment::Environment;
+use daemon::settings::{Complaints, Span, load_adapted};
 use serde::Deserialize;
+
+pub(crate) use left_out::is_left_out;
+pub use left_out::{LEFT_OUT, LeftOut};
 
 /// Connects applications on this machine to databases far away: each connection goes through mutual TLS
 /// with a short-lived certificate.
@@ -16,10 +23,10 @@ use serde::Deserialize;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
     /// An instance: project:region:instance or its short name, with parameters of its own behind a question mark,
-    /// as in db1?port=3310 or db1?unix-socket=/run/db. May be given several times.
+    /// as in db1?port=3310 or db1?unix-socket=/run/db. May be given several times. Without any, CSQL_PROXY_INSTANCE
+    /// is read, then CSQL_PROXY_INSTANCE_CONNECTION_NAME and the same with _0, _1 and so on, then the settings file.
     #[arg(
         long = "instance",
-        env = "CSQL_PROXY_INSTANCE",
         value_delimiter = ',',
         value_name = "NAME[?PARAMETER=VALUE&...]"
     )]
@@ -63,6 +70,10 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_SQLADMIN_API_ENDPOINT", value_name = "URL")]
     pub sqladmin_api_endpoint: Option<String>,
 
+    /// The domain of the service that the CA belongs to: the CA is sqladmin.DOMAIN.
+    #[arg(long, env = "CSQL_PROXY_UNIVERSE_DOMAIN", value_name = "DOMAIN")]
+    pub universe_domain: Option<String>,
+
     /// PEM of the root that vouches for the CA's HTTPS. Default: what the key file says, else this machine's roots.
     #[arg(long, env = "CSQL_PROXY_CA_CERTIFICATE", value_name = "FILE")]
     pub ca_certificate: Option<PathBuf>,
@@ -75,8 +86,13 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_USER_AGENT", value_name = "TEXT")]
     pub user_agent: Option<String>,
 
-    /// The IP address to listen on [default: 127.0.0.1].
-    #[arg(short = 'a', long, env = "CSQL_PROXY_ADDRESS", value_name = "IP")]
+    /// The IP address to listen on, or localhost for 127.0.0.1 and ::1 both [default: 127.0.0.1].
+    #[arg(
+        short = 'a',
+        long,
+        env = "CSQL_PROXY_ADDRESS",
+        value_name = "IP|localhost"
+    )]
     pub address: Option<String>,
 
     /// The first instance's port; the next ones count up. 0: the engine's own (3306, 5432), counting up.
@@ -87,10 +103,56 @@ pub struct Settings {
     #[arg(short = 'u', long, env = "CSQL_PROXY_UNIX_SOCKET", value_name = "DIR")]
     pub unix_socket: Option<PathBuf>,
 
+    /// Permission bits of Unix sockets [default: 0660].
+    #[arg(long, env = "CSQL_PROXY_SOCKET_MODE", value_name = "OCTAL")]
+    pub socket_mode: Option<String>,
+
+    /// The group of Unix sockets, by name or number [default: the process's own].
+    #[arg(long, env = "CSQL_PROXY_SOCKET_GROUP", value_name = "GROUP")]
+    pub socket_group: Option<String>,
+
+    /// Allow paths of Unix sockets longer than the system lets applications name (107 bytes).
+    #[arg(long, env = "CSQL_PROXY_LONG_SOCKET_PATHS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub long_socket_paths: Option<bool>,
+
+    /// A user, by number, who may use the Unix sockets; may be given several times [default: whom the mode lets in].
+    #[arg(
+        long,
+        env = "CSQL_PROXY_ALLOW_UID",
+        value_delimiter = ',',
+        value_name = "UID"
+    )]
+    pub allow_uid: Vec<u32>,
+
+    /// A primary group, by number, whose users may use the Unix sockets; may be given several times.
+    #[arg(
+        long,
+        env = "CSQL_PROXY_ALLOW_GID",
+        value_delimiter = ',',
+        value_name = "GID"
+    )]
+    pub allow_gid: Vec<u32>,
+
+    /// A network from which the TCP ports may be used, as 10.0.0.0/8; may be given several times
+    /// [default: whoever reaches them].
+    #[arg(
+        long,
+        env = "CSQL_PROXY_ALLOW_FROM",
+        value_delimiter = ',',
+        value_name = "NETWORK"
+    )]
+    pub allow_from: Vec<String>,
+
     /// Use the instances' private addresses.
     #[arg(long, env = "CSQL_PROXY_PRIVATE_IP", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub private_ip: Option<bool>,
+
+    /// Use the instances' names for Private Service Connect.
+    #[arg(long, env = "CSQL_PROXY_PSC", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub psc: Option<bool>,
 
     /// Use the public address where there is one, else the private one.
     #[arg(long, env = "CSQL_PROXY_AUTO_IP", num_args = 0..=1, require_equals = true,
@@ -110,6 +172,11 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_LAZY_REFRESH", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub lazy_refresh: Option<bool>,
+
+    /// Open a tunnel to each instance before serving; end with 1 when one fails.
+    #[arg(long, env = "CSQL_PROXY_RUN_CONNECTION_TEST", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub run_connection_test: Option<bool>,
 
     /// Most connections at once, over all instances. 0: no limit.
     #[arg(long, env = "CSQL_PROXY_MAX_CONNECTIONS", value_name = "N")]
@@ -142,6 +209,19 @@ pub struct Settings {
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub prometheus: Option<bool>,
 
+    /// What the names of the metrics begin with.
+    #[arg(long, env = "CSQL_PROXY_PROMETHEUS_NAMESPACE", value_name = "NAME")]
+    pub prometheus_namespace: Option<String>,
+
+    /// Let POST /quitquitquit on 127.0.0.1 end the program; see also --admin-socket, which no other user reaches.
+    #[arg(long, env = "CSQL_PROXY_QUITQUITQUIT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub quitquitquit: Option<bool>,
+
+    /// The port of that [default: 9091].
+    #[arg(long, env = "CSQL_PROXY_ADMIN_PORT", value_name = "PORT")]
+    pub admin_port: Option<u16>,
+
     /// Where that HTTP listens [default: localhost].
     #[arg(long, env = "CSQL_PROXY_HTTP_ADDRESS", value_name = "HOST")]
     pub http_address: Option<String>,
@@ -149,6 +229,10 @@ pub struct Settings {
     /// And on which port [default: 9090].
     #[arg(long, env = "CSQL_PROXY_HTTP_PORT", value_name = "PORT")]
     pub http_port: Option<u16>,
+
+    /// A Unix socket for `shutdown`, `top`, `healthcheck` and `wait`, which only this user can reach.
+    #[arg(long, env = "CSQL_PROXY_ADMIN_SOCKET", value_name = "FILE")]
+    pub admin_socket: Option<PathBuf>,
 
     /// Log errors only.
     #[arg(long, env = "CSQL_PROXY_QUIET", num_args = 0..=1, require_equals = true,
@@ -169,18 +253,58 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 
+    /// Accepted for Google's sake: no metrics are sent anywhere.
+    #[arg(long, env = "CSQL_PROXY_DISABLE_METRICS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub disable_metrics: Option<bool>,
+
+    /// Accepted for Google's sake: no traces are sent anywhere.
+    #[arg(long, env = "CSQL_PROXY_DISABLE_TRACES", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub disable_traces: Option<bool>,
+
     /// Accepted for Google's sake: an instance that fails never stops the others.
     #[arg(long, env = "CSQL_PROXY_SKIP_FAILED_INSTANCE_CONFIG", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub skip_failed_instance_config: Option<bool>,
 
-    /// A TOML file with the names of these flags as keys. Flags and variables win over it.
+    /// A TOML, YAML or JSON file with the names of these flags as keys. Flags and variables win over it.
     #[arg(long, env = "CSQL_PROXY_CONFIG_FILE", value_name = "FILE")]
     #[serde(skip)]
     pub config_file: Option<PathBuf>,
+
+    /// What Google's proxy has and this one has not.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub left_out: LeftOut,
 }
 
 impl Settings {
+    /// Lays flags and their environment twins over the rest of the environment and the settings file.
+    ///
+    /// # Errors
+    /// All that is wrong with the file.
+    pub fn load(mut self, environment: &Environment) -> Result<Self, Complaints> {
+        if self.all_instances().next().is_none() {
+            self.instance = instances::of_environment(environment);
+        }
+        let given = self
+            .all_instances()
+            .next()
+            .is_some()
+            .then(|| self.instance.clone());
+        let file = self.config_file.clone();
+        let mut settings = load_adapted(self, file.as_deref(), |table, file, complaints| {
+            instances::of_file(table, file, complaints);
+            left_out::of_file(table, file, complaints);
+        })?;
+        // The file's instances count when there are no others: lists are not joined across sources.
+        if let Some(instance) = given {
+            settings.instance = instance;
+        }
+        Ok(settings)
+    }
+
     /// All instances, whichever way they were given.
     pub fn all_instances(&self) -> impl Iterator<Item = &str> {
         self.instance
@@ -197,17 +321,26 @@ daemon::overlay!(Settings {
     json_credentials,
     token,
     sqladmin_api_endpoint,
+    universe_domain,
     ca_certificate,
     quota_project,
     user_agent,
     address,
     port,
     unix_socket,
+    socket_mode,
+    socket_group,
+    long_socket_paths,
+    allow_uid,
+    allow_gid,
+    allow_from,
     private_ip,
+    psc,
     auto_ip,
     tunnel_port,
     rsa_keys,
     lazy_refresh,
+    run_connection_test,
     max_connections,
     dial_timeout,
     min_sigterm_delay,
@@ -215,12 +348,19 @@ daemon::overlay!(Settings {
     exit_zero_on_sigterm,
     health_check,
     prometheus,
+    prometheus_namespace,
+    quitquitquit,
+    admin_port,
     http_address,
     http_port,
+    admin_socket,
     quiet,
     structured_logs,
     debug_logs,
     log_level,
+    disable_metrics,
+    disable_traces,
     skip_failed_instance_config,
     config_file,
+    left_out,
 });

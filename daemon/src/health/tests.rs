@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -92,4 +93,41 @@ async fn cancelling_ends_server_and_connections() {
     server.cancel.cancel();
     server.tracker.close();
     server.tracker.wait().await;
+}
+
+#[tokio::test]
+async fn a_programs_own_pages_come_before_the_probes_whatever_the_method() {
+    let (mut ours, theirs) = tokio::io::duplex(4096);
+    let verdict: Probe = Arc::new(|| Verdict {
+        healthy: true,
+        body: "probe".into(),
+    });
+    let probes = Probes {
+        startup: Arc::clone(&verdict),
+        readiness: Arc::clone(&verdict),
+        liveness: verdict,
+        metrics: None,
+    };
+    let more: More = Arc::new(|method, path| {
+        ((method, path) == ("POST", "/own")).then(|| Page {
+            status: 202,
+            kind: "text/plain",
+            body: "own".into(),
+        })
+    });
+    let server = converse(theirs, probes, Some(more), CancellationToken::new());
+    let client = async {
+        let requests = "POST /own HTTP/1.1\r\nHost: x\r\n\r\n\
+             GET /liveness HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        ours.write_all(requests.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let ((), answer) = tokio::join!(server, client);
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert!(
+        answer.contains("own") && answer.ends_with("probe"),
+        "{answer}"
+    );
 }

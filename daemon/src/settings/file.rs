@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use toml::Value;
-
 use super::{Complaints, Settings, nearest};
 
 /// The keys of a settings file with their values.
-pub use toml::Table;
+pub use toml::{Table, Value};
 
 /// Lays flags and environment over the file, where one is given. Every wrong key of the file is complained about.
 ///

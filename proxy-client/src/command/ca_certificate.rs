@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use daemon::exit::Exit;
-use daemon::log::Output;
 use daemon::settings::Overlay as _;
 use transport::authority::{Authority, AuthoritySettings};
 use transport::tls::TrustRoots;
 
-use super::launch::{block_on, configure};
+use super::launch::{Purpose, block_on, configure};
 use super::say;
 use crate::config::{AuthorityConfig, Config, Wanted};
 use crate::error::RefreshError;
@@ -36,7 +35,7 @@ pub(super) struct CaCertificate {
 impl CaCertificate {
     /// Asks the CA; nothing is written unless all instances are known.
     pub(super) fn run(self, before: Settings) -> Exit {
-        let config = match configure(self.settings.over(before), Output::Stderr) {
+        let config = match configure(self.settings.over(before), Purpose::BesideAnother) {
             Ok(config) => config,
             Err(exit) => return exit,
         };

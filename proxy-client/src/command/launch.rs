@@ -1,11 +1,9 @@
 //! From settings to a program at work.
 
-use std::path::PathBuf;
-
 use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log::Output;
-use daemon::settings::{complain, load};
+use daemon::settings::complain;
 use daemon::shutdown::Shutdown;
 use tokio_util::task::TaskTracker;
 
@@ -14,9 +12,18 @@ use crate::config::{Config, Logging};
 use crate::serve;
 use crate::settings::Settings;
 
+/// What the settings are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The program itself.
+    Serving,
+    /// Something whose standard output is not ours, and that wants to hear of trouble only.
+    BesideAnother,
+}
+
 /// Serves until told to stop.
 pub(super) fn serve(settings: Settings) -> Exit {
-    let config = match configure(settings, Output::Split) {
+    let config = match configure(settings, Purpose::Serving) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -34,14 +41,23 @@ pub(super) fn serve(settings: Settings) -> Exit {
 }
 
 /// Reads the settings file below the flags, starts the log, and checks everything.
-pub(super) fn configure(flags: Settings, output: Output) -> Result<Config, Exit> {
-    let file: Option<PathBuf> = flags.config_file.clone();
-    let settings = load(flags, file.as_deref()).map_err(|wrong| complain(PROGRAM, &wrong))?;
-    let logging = Logging::new(&settings);
+pub(super) fn configure(flags: Settings, purpose: Purpose) -> Result<Config, Exit> {
+    let environment = Environment::of_process();
+    let settings = flags
+        .load(&environment)
+        .map_err(|wrong| complain(PROGRAM, &wrong))?;
+    let mut logging = Logging::new(&settings);
+    let output = match purpose {
+        Purpose::Serving => Output::Split,
+        Purpose::BesideAnother => {
+            logging.level.get_or_insert_with(|| "warn".to_owned());
+            Output::Stderr
+        }
+    };
     logging
         .start(output)
         .map_err(|wrong| complain(PROGRAM, &wrong))?;
-    Config::new(settings, &Environment::of_process()).map_err(|wrong| complain(PROGRAM, &wrong))
+    Config::new(settings, &environment).map_err(|wrong| complain(PROGRAM, &wrong))
 }
 
 /// Runs a future on a runtime of its own.

@@ -1,20 +1,26 @@
 //! Where an instance's listener is, and by which address its agent is reached.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use daemon::settings::Complaints;
 use proto::Engine;
+use transport::accept::{Callers, UnixOptions};
 
 use super::instance::InstanceConfig;
+
+/// The name of PostgreSQL's socket within the folder that its clients are given.
+pub const POSTGRES_SOCKET: &str = ".s.PGSQL.5432";
 
 /// Where applications find an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A TCP address; without a port, the engine's own or the next free number above it.
     Tcp {
-        /// The IP address.
-        address: IpAddr,
+        /// The address.
+        address: Address,
         /// The port, where one was given.
         port: Option<u16>,
     },
@@ -22,6 +28,58 @@ pub enum Place {
     UnixFolder(PathBuf),
     /// A Unix socket at exactly this path.
     UnixPath(PathBuf),
+}
+
+/// Where a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// At one IP address.
+    Ip(IpAddr),
+    /// At both addresses of this machine that nobody else reaches, 127.0.0.1 and ::1.
+    Localhost,
+}
+
+impl Default for Address {
+    fn default() -> Self {
+        Self::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+impl Address {
+    /// Whether all of the machine's addresses are meant, those that strangers reach included.
+    pub const fn is_wildcard(&self) -> bool {
+        match self {
+            Self::Ip(ip) => ip.is_unspecified(),
+            Self::Localhost => false,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    /// Brackets around IPv6 are allowed, host names other than localhost are not.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("localhost") {
+            return Ok(Self::Localhost);
+        }
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
+        bare.parse()
+            .map(Self::Ip)
+            .map_err(|_| format!("expected an IP address or localhost, found {text:?}"))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Localhost => f.write_str("localhost"),
+        }
+    }
 }
 
 /// Which of an instance's addresses is used.
@@ -32,15 +90,22 @@ pub enum Route {
     Public,
     /// The private one.
     Private,
+    /// The name for Private Service Connect.
+    Psc,
     /// The public one where there is one, else the private one.
     Either,
 }
 
 impl Route {
-    pub(super) fn of(private_ip: Option<bool>, auto_ip: Option<bool>) -> Self {
-        match (private_ip, auto_ip) {
-            (Some(true), _) => Self::Private,
-            (_, Some(true)) => Self::Either,
+    pub(super) const fn of(
+        private_ip: Option<bool>,
+        psc: Option<bool>,
+        auto_ip: Option<bool>,
+    ) -> Self {
+        match (private_ip, psc, auto_ip) {
+            (Some(true), ..) => Self::Private,
+            (_, Some(true), _) => Self::Psc,
+            (.., Some(true)) => Self::Either,
             _ => Self::Public,
         }
     }
@@ -48,21 +113,13 @@ impl Route {
 
 /// What holds for all instances that do not say otherwise.
 pub(super) struct Defaults {
-    pub(super) address: IpAddr,
+    pub(super) address: Address,
     pub(super) port: Option<u16>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) tunnel_port: u16,
     pub(super) route: Route,
-}
-
-/// An IP address: brackets around IPv6 are allowed, host names are not.
-pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    bare.parse()
-        .map_err(|_| format!("expected an IP address, found {text}"))
+    pub(super) socket: UnixOptions,
+    pub(super) callers: Callers,
 }
 
 /// Gives instances without a port of their own the first port and those that follow, as Google's proxy does.
@@ -92,10 +149,11 @@ pub(super) fn count_up(
 
 impl Place {
     /// Whether the engine must be known to say where exactly it is.
-    pub const fn depends_on_engine(&self) -> bool {
+    pub fn depends_on_engine(&self) -> bool {
         match self {
             Self::Tcp { port, .. } => port.is_none(),
-            Self::UnixFolder(_) | Self::UnixPath(_) => true,
+            Self::UnixFolder(_) => true,
+            Self::UnixPath(path) => !path.ends_with(POSTGRES_SOCKET),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Settings of all kinds, and what becomes of them.
 
-use std::path::Path;
-
 use clap::Parser as _;
 
 use super::*;
@@ -37,7 +35,9 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 
 fn config_in(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Complaints> {
     let flags = std::iter::once("cloudsql-proxy").chain(flags.iter().copied());
-    Config::new(Settings::parse_from(flags), &environment(variables))
+    let environment = environment(variables);
+    let settings = Settings::parse_from(flags).load(&environment)?;
+    Config::new(settings, &environment)
 }
 
 /// With a token, so that credentials are nobody's concern.
@@ -110,7 +110,7 @@ fn parameters_of_an_instance_win_over_the_flags() {
     let [a, b, c, d] = config.instances.as_slice() else {
         panic!("four instances");
     };
-    let address = "::1".parse().unwrap();
+    let address: Address = "::1".parse().unwrap();
     assert_eq!(
         a.place,
         Place::Tcp {
@@ -148,8 +148,8 @@ fn a_wrong_parameter_is_complained_about_with_what_may_be_meant() {
         ),
         ("p:r:a?port=1&port=2", "port is given twice"),
         (
-            "p:r:a?address=localhost",
-            "expected an IP address, found localhost",
+            "p:r:a?address=db.example",
+            "expected an IP address or localhost, found \"db.example\"",
         ),
         ("p:r:a?private-ip=perhaps", "expected true or false"),
         ("p:r:a?unix-socket=%zz", "broken percent sign"),
@@ -283,11 +283,8 @@ fn a_broken_key_file_is_named_with_its_problem() {
 #[test]
 fn instances_of_the_environment_are_counted_to_the_first_gap() {
     let names = |variables: &[(&str, &str)]| -> Vec<String> {
-        let environment = environment(variables);
-        of_environment(&environment)
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        let settings = Settings::parse_from(["cloudsql-proxy"]);
+        settings.load(&environment(variables)).unwrap().instance
     };
     const NAME: &str = "CSQL_PROXY_INSTANCE_CONNECTION_NAME";
     let numbered = |number: usize| format!("{NAME}_{number}");
@@ -311,7 +308,11 @@ fn a_file_has_the_names_of_the_flags_and_loses_against_them() {
                 max-sigterm-delay = \"30s\"\nhttp-port = 8080\nhealth-check = true\ntoken = \"t\"\n";
     std::fs::write(&path, text).unwrap();
     let flags = Settings::parse_from(["cloudsql-proxy", "--port=5000", "--lazy-refresh=false"]);
-    let settings = daemon::settings::load(flags, Some(Path::new(&path))).unwrap();
+    let flags = Settings {
+        config_file: Some(path),
+        ..flags
+    };
+    let settings = flags.load(&Environment::default()).unwrap();
     let config = Config::new(settings, &Environment::default()).unwrap();
     let Place::Tcp { port, .. } = config.instances[0].place else {
         panic!("no TCP");

@@ -7,8 +7,9 @@ use transport::authority::{Authority, AuthorityError, Failure};
 use transport::tls::PrivateKey;
 
 use super::Outcome;
-use super::info::Parts;
+use super::info::{Parts, Told};
 use crate::config::{Route, Wanted};
+use crate::error::RefreshError;
 use crate::metrics::InstanceMetrics;
 
 /// Longest attempt, token included.
@@ -44,6 +45,14 @@ impl Source {
         } else {
             self.metrics.refresh_failure.inc();
         }
+    }
+
+    /// Asks for the settings alone.
+    pub(super) async fn look_up(&self) -> Result<Told, RefreshError> {
+        let (project, instance) = (self.wanted.project(), self.wanted.instance());
+        self.authority.bind(&self.key);
+        let settings = self.authority.connect_settings(project, instance).await?;
+        Told::new(&self.wanted, &settings)
     }
 
     pub(super) async fn fetch(&self, number: u64) -> Outcome {

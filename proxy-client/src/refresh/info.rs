@@ -38,7 +38,32 @@ pub struct ConnectionInfo {
     pub not_after: SystemTime,
 }
 
+/// What stays true of an instance, whatever becomes of its certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The full name.
+    pub name: InstanceName,
+    /// What its database speaks.
+    pub engine: Engine,
+}
+
+impl Told {
+    pub(super) fn new(wanted: &Wanted, settings: &ConnectSettings) -> Result<Self, RefreshError> {
+        Ok(Self {
+            name: full_name(wanted, settings)?,
+            engine: Engine::of_database_version(&settings.database_version),
+        })
+    }
+}
+
 impl ConnectionInfo {
+    pub(super) fn told(&self) -> Told {
+        Told {
+            name: self.name.clone(),
+            engine: self.engine,
+        }
+    }
+
     /// Whether the certificate can be used now.
     pub fn is_valid_at(&self, now: SystemTime) -> bool {
         now + MARGIN < self.not_after
@@ -73,7 +98,7 @@ pub(super) struct Parts<'a> {
 impl Parts<'_> {
     /// Joins the answers, or says which of them cannot be used.
     pub(super) fn join(self) -> Result<Arc<ConnectionInfo>, RefreshError> {
-        let name = full_name(self.wanted, &self.settings)?;
+        let Told { name, engine } = Told::new(self.wanted, &self.settings)?;
         let addresses = addresses(self.route, &self.settings)?;
         let roots = self.settings.server_ca_cert.as_ref();
         let roots = TrustRoots::from_pem(&roots.ok_or(RefreshError::NoServerCa)?.cert)?;
@@ -96,7 +121,7 @@ impl Parts<'_> {
             .map_err(|error| RefreshError::Tls(error.to_string()))?;
         let info = ConnectionInfo {
             number: self.number,
-            engine: Engine::of_database_version(&self.settings.database_version),
+            engine,
             name,
             addresses,
             tls,
@@ -143,6 +168,7 @@ fn addresses(route: Route, settings: &ConnectSettings) -> Result<Vec<String>, Re
     let (found, kind) = match route {
         Route::Public => (of("PRIMARY"), "PRIMARY"),
         Route::Private => (of("PRIVATE"), "PRIVATE"),
+        Route::Psc => (psc_names(settings), "PRIVATE_SERVICE_CONNECT"),
         Route::Either => {
             let public = of("PRIMARY");
             let found = if public.is_empty() {
@@ -157,6 +183,19 @@ fn addresses(route: Route, settings: &ConnectSettings) -> Result<Vec<String>, Re
         return Err(RefreshError::NoAddress { kind });
     }
     Ok(found)
+}
+
+/// Names of the instance itself, not of a cluster; without the closing dot, which resolvers need not know.
+fn psc_names(settings: &ConnectSettings) -> Vec<String> {
+    settings
+        .dns_names
+        .iter()
+        .filter(|entry| {
+            entry.connection_type == "PRIVATE_SERVICE_CONNECT" && entry.dns_scope == "INSTANCE"
+        })
+        .map(|entry| entry.name.trim_end_matches('.').to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 /// The newer form wins, as in Google's Go connector.

@@ -4,16 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::Engine;
-use tracing::{error, info};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{error, info, warn};
 use transport::accept::{Listener, accept_loop};
 use transport::error::chain;
 
 use super::{StartError, Workers};
 use crate::config::{Place, Ports};
+use crate::error::MountError;
 use crate::health::Status;
 use crate::mount::{self, Spot};
 use crate::session::{self, Served};
 
+/// Strangers of one listener who are told so at the same time; beyond, they are closed without a word.
+const STRANGERS: usize = 64;
 /// A listener that is not to be had is tried again after this time.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -23,10 +27,11 @@ pub(super) fn bind_all(
     workers: &Workers,
     status: &Arc<Status>,
 ) -> Result<(), StartError> {
+    warn_of_strangers(served);
     let ports = Arc::new(Mutex::new(Ports::default()));
     let mut problems = Vec::new();
     for served in served {
-        let known = served.connector.refresher.last_known().is_some();
+        let known = served.connector.refresher.told().is_some();
         let mount = Mount {
             served: Arc::clone(served),
             workers: workers.clone(),
@@ -40,11 +45,8 @@ pub(super) fn bind_all(
                 continue;
             }
         };
-        let is_bound = match mount::bind(&spot) {
-            Ok(listener) => {
-                mount.listen(listener);
-                true
-            }
+        let is_bound = match mount.bind(&spot) {
+            Ok(()) => true,
             Err(problem) => {
                 let problem = chain(&problem);
                 error!(
@@ -66,6 +68,22 @@ pub(super) fn bind_all(
     Ok(())
 }
 
+/// A port at all addresses is had by asking for it, and not without a word about who else reaches it.
+fn warn_of_strangers(served: &[Arc<Served>]) {
+    let is_open = |served: &&Arc<Served>| {
+        let is_wildcard = matches!(&served.config.place,
+            Place::Tcp { address, .. } if address.is_wildcard());
+        is_wildcard && served.config.callers.networks.is_empty()
+    };
+    let instances = served.iter().filter(is_open).count();
+    if instances > 0 {
+        warn!(
+            instances,
+            "whoever reaches this machine reaches the database: name who may with --allow-from"
+        );
+    }
+}
+
 /// What is needed to mount one instance.
 struct Mount {
     served: Arc<Served>,
@@ -76,10 +94,17 @@ struct Mount {
 
 impl Mount {
     fn spot(&self) -> Result<Spot, String> {
-        let known = self.served.connector.refresher.last_known();
+        let known = self.served.connector.refresher.told();
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         mount::spot(&self.served.config, known.as_deref(), &mut ports)
             .map_err(|problem| problem.to_string())
+    }
+
+    fn bind(&self, spot: &Spot) -> Result<(), MountError> {
+        for listener in mount::bind(spot, &self.served.config.socket)? {
+            self.listen(listener);
+        }
+        Ok(())
     }
 
     /// Listens until the program stops accepting.
@@ -92,11 +117,20 @@ impl Mount {
         let (served, limited) = (Arc::clone(&self.served), Arc::clone(&self.served));
         let (workers, most) = (self.workers.clone(), self.workers.most);
         self.workers.tasks.spawn(async move {
-            let on_connection = move |socket, peer, permit| {
-                let life = session::run(socket, peer, Arc::clone(&served));
+            let strangers = Arc::new(Semaphore::new(STRANGERS));
+            let on_connection = move |socket, peer, permit: OwnedSemaphorePermit| {
+                let (served, strangers) = (Arc::clone(&served), Arc::clone(&strangers));
                 async move {
-                    life.await;
-                    drop(permit);
+                    match served.config.callers.admit(peer) {
+                        Ok(()) => session::run(socket, peer, served).await,
+                        Err(stranger) => {
+                            // Who is not served takes no place from those who are.
+                            drop(permit);
+                            if let Ok(_telling) = strangers.try_acquire() {
+                                session::turn_away(socket, stranger, served).await;
+                            }
+                        }
+                    }
                 }
             };
             let on_limit = move |socket, _| session::over_limit(socket, most, Arc::clone(&limited));
@@ -134,16 +168,13 @@ impl Mount {
         match &self.served.config.place {
             Place::Tcp { port: Some(_), .. } => true,
             Place::Tcp { port: None, .. } => self.served.engine() != Engine::Postgres,
-            Place::UnixFolder(_) | Place::UnixPath(_) => false,
+            place => !place.depends_on_engine(),
         }
     }
 
     fn bind_again(&self, spot: &Spot) -> bool {
-        match mount::bind(spot) {
-            Ok(listener) => {
-                self.listen(listener);
-                true
-            }
+        match self.bind(spot) {
+            Ok(()) => true,
             Err(problem) => {
                 tracing::debug!(
                     instance = self.served.label(),

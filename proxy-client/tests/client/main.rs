@@ -8,8 +8,10 @@
 )]
 
 mod agent;
+mod anchor;
 mod ca;
 mod ca_certificate;
+mod commands;
 mod health;
 mod instances;
 mod limits;

@@ -11,7 +11,7 @@ use crate::ca::Instance;
 use crate::world::{World, first_words};
 
 /// The program, without what the environment of the test has to say.
-fn program(flags: &[&str]) -> Command {
+pub(crate) fn program(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
     command.env_clear().args(flags).stdin(Stdio::null());
     command
@@ -23,7 +23,7 @@ fn run(flags: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Kills what a failed test leaves behind.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -33,7 +33,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let mut command = program(flags);
         let child = command
             .stdout(Stdio::piped())
@@ -70,7 +70,7 @@ impl Running {
 
 const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

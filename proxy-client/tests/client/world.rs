@@ -11,6 +11,7 @@ use proxy_client::serve::{Running, start};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
+use transport::accept::{Callers, UnixOptions};
 use transport::authority::Credentials;
 
 use crate::agent::{Agent, GREETING};
@@ -64,6 +65,8 @@ impl World {
             },
             route: Route::Public,
             tunnel_port: self.agent.address.port(),
+            socket: UnixOptions::of_mode(0o660),
+            callers: Callers::default(),
         }
     }
 
@@ -79,10 +82,14 @@ impl World {
             },
             keys: Keys::P256,
             refresh: Refresh::Ahead,
+            connection_test: false,
             max_connections: None,
             dial_timeout: PATIENCE,
             stop: Stop::default(),
             http: None,
+            metrics_namespace: None,
+            quit_port: None,
+            admin_socket: None,
         }
     }
 

@@ -1,0 +1,151 @@
+//! The administrator's Unix socket: HTTP that only this user can reach, with the probes, the metrics, the sessions
+//! open now, and the one request that changes something.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use daemon::health::{More, Page, Probes, converse};
+use daemon::shutdown::{Shutdown, Signal};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::accept::{Listener, accept_loop};
+use transport::error::BindError;
+
+use crate::health::Status;
+use crate::sessions::{Line, Sessions};
+
+/// For this user alone.
+const SOCKET_MODE: u32 = 0o600;
+/// The folder, where there is none yet.
+const FOLDER_MODE: u32 = 0o700;
+/// Most conversations at once.
+const MAX_CONNECTIONS: usize = 16;
+
+/// The path of [`Overview`].
+pub const STATUS: &str = "/status";
+/// The path that ends the program, as Google's proxy calls it; only by POST.
+pub const QUIT: &str = "/quitquitquit";
+
+/// How the program is, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The program's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// How long it has been at work.
+    pub uptime_seconds: u64,
+    /// Where each instance is listened for.
+    pub mounts: Vec<Mounted>,
+    /// The sessions open now.
+    pub sessions: Vec<Line>,
+}
+
+/// Where an instance is listened for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mounted {
+    /// The instance.
+    pub instance: String,
+    /// An address or a path.
+    pub local: String,
+}
+
+/// What the socket tells of, and what it can do.
+pub(crate) struct Admin {
+    pub(crate) status: Arc<Status>,
+    pub(crate) sessions: Sessions,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) begun: Instant,
+}
+
+impl Admin {
+    /// Binds the socket and answers on it until `cancel`.
+    pub(crate) fn serve(
+        self,
+        path: &Path,
+        probes: Probes,
+        cancel: CancellationToken,
+        tracker: &TaskTracker,
+    ) -> Result<(), BindError> {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            let mut builder = std::fs::DirBuilder::new();
+            let made = builder.recursive(true).mode(FOLDER_MODE).create(folder);
+            made.map_err(|source| BindError::Io {
+                path: folder.to_owned(),
+                doing: "make the folder",
+                source,
+            })?;
+        }
+        let listener = Listener::bind_unix(path, SOCKET_MODE)?;
+        let more: More = Arc::new(move |method, path| self.page(method, path));
+        let (conversations, ended) = (tracker.clone(), cancel.clone());
+        tracker.spawn(async move {
+            let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            let on_connection = move |socket, _, permit| {
+                let talk = converse(
+                    socket,
+                    probes.clone(),
+                    Some(Arc::clone(&more)),
+                    ended.clone(),
+                );
+                async move {
+                    talk.await;
+                    drop(permit);
+                }
+            };
+            let on_limit = |_, _| std::future::ready(());
+            accept_loop(
+                listener,
+                permits,
+                cancel,
+                &conversations,
+                on_connection,
+                on_limit,
+            )
+            .await;
+        });
+        Ok(())
+    }
+
+    fn page(&self, method: &str, path: &str) -> Option<Page> {
+        match (method, path) {
+            ("GET", STATUS) => Some(Page {
+                status: 200,
+                kind: "application/json",
+                body: serde_json::to_string(&self.overview()).unwrap_or_default(),
+            }),
+            ("POST", QUIT) => {
+                self.shutdown.request(Signal::Request);
+                Some(plain(200, "stopping\n"))
+            }
+            (_, QUIT) => Some(plain(405, "only POST\n")),
+            _ => None,
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let mounted = |(instance, local)| Mounted { instance, local };
+        Overview {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.begun.elapsed().as_secs(),
+            mounts: self.status.mounts().into_iter().map(mounted).collect(),
+            sessions: self.sessions.lines(),
+        }
+    }
+}
+
+fn plain(status: u16, body: &str) -> Page {
+    Page {
+        status,
+        kind: "text/plain",
+        body: body.to_owned(),
+    }
+}

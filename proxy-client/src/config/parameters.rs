@@ -1,0 +1,232 @@
+//! The parameters of one instance, behind its question mark.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use daemon::settings::{Complaints, nearest};
+use transport::accept::{Callers, UnixOptions};
+
+use super::guard;
+use super::place::{Defaults, Place, Route};
+use crate::settings::{LEFT_OUT, is_left_out};
+
+/// The parameters that an instance may have: Google's, then ours.
+pub(super) const PARAMETERS: [&str; 15] = [
+    "address",
+    "port",
+    "unix-socket",
+    "unix-socket-path",
+    "private-ip",
+    "psc",
+    "auto-iam-authn",
+    "sql-data",
+    "auto-ip",
+    "tunnel-port",
+    "socket-mode",
+    "socket-group",
+    "allow-uid",
+    "allow-gid",
+    "allow-from",
+];
+/// Those that may be given more than once.
+const LISTS: [&str; 3] = ["allow-uid", "allow-gid", "allow-from"];
+
+/// `port=3310&address=...`, and all that is wrong with it.
+pub(super) struct Parameters {
+    found: Vec<(String, String)>,
+    key: String,
+    complaints: Complaints,
+}
+
+impl Parameters {
+    /// Reads names and values; `key` is what complaints are about.
+    pub(super) fn parse(query: &str, key: String) -> Self {
+        let mut parameters = Self {
+            found: Vec::new(),
+            key,
+            complaints: Complaints::default(),
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(value) = percent_decoded(value) else {
+                parameters.complain(format!("{name} has a broken percent sign"));
+                continue;
+            };
+            if !PARAMETERS.contains(&name) {
+                parameters.complain(unknown(name));
+            } else if !LISTS.contains(&name) && parameters.get(name).is_some() {
+                parameters.complain(format!("{name} is given twice"));
+            } else {
+                parameters.found.push((name.to_owned(), value));
+            }
+        }
+        parameters.refuse_left_out();
+        parameters
+    }
+
+    /// All that is wrong.
+    pub(super) fn complaints(self) -> Complaints {
+        self.complaints
+    }
+
+    fn complain(&mut self, problem: String) {
+        self.complaints.add(&self.key, problem);
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.found.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn check<T>(&mut self, name: &str, value: Result<T, String>) -> Option<T> {
+        let value = value.map_err(|problem| format!("{name}: {problem}"));
+        self.complaints.check(&self.key, value)
+    }
+
+    /// The flags of these names are left out too; false asks for nothing.
+    fn refuse_left_out(&mut self) {
+        for (name, reason) in LEFT_OUT {
+            if PARAMETERS.contains(&name) && self.flag(name) == Some(true) {
+                self.complain(format!("{name} {}", is_left_out(reason)));
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Option<u16> {
+        let text = self.get(name)?;
+        let number = text
+            .parse::<u16>()
+            .map_err(|_| format!("expected a number from 0 to 65535, found {text:?}"));
+        self.check(name, number)
+    }
+
+    /// Google's words: true, t and nothing; false and f.
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        let text = self.get(name)?;
+        let flag = match text.to_ascii_lowercase().as_str() {
+            "" | "true" | "t" | "1" => Ok(true),
+            "false" | "f" | "0" => Ok(false),
+            _ => Err(format!("expected true or false, found {text:?}")),
+        };
+        self.check(name, flag)
+    }
+
+    fn list<T: FromStr>(&mut self, name: &str, expected: &str) -> Vec<T> {
+        let (known, mut list) = (std::mem::take(&mut self.found), Vec::new());
+        for (_, text) in known.iter().filter(|(known, _)| known == name) {
+            let value = text
+                .parse()
+                .map_err(|_| format!("expected {expected}, found {text:?}"));
+            list.extend(self.check(name, value));
+        }
+        self.found = known;
+        list
+    }
+
+    /// By which address the agent is reached.
+    pub(super) fn route(&mut self, defaults: &Defaults) -> Route {
+        let given = ["private-ip", "psc", "auto-ip"].map(|name| self.flag(name));
+        if given.iter().filter(|flag| **flag == Some(true)).count() > 1 {
+            self.complain("private-ip, psc and auto-ip exclude each other".to_owned());
+        }
+        match given {
+            [None, None, None] => defaults.route,
+            [private_ip, psc, auto_ip] => Route::of(private_ip, psc, auto_ip),
+        }
+    }
+
+    /// Where applications find the instance.
+    pub(super) fn place(&mut self, defaults: &Defaults) -> Place {
+        let port = self.number("port").filter(|port| *port != 0);
+        let address = self.get("address").map(str::parse);
+        let address = address.and_then(|address| self.check("address", address));
+        let folder = self.path("unix-socket");
+        let path = self.path("unix-socket-path");
+        let is_tcp = self.get("port").is_some() || self.get("address").is_some();
+        let kinds = [is_tcp, folder.is_some(), path.is_some()];
+        if kinds.into_iter().filter(|given| *given).count() > 1 {
+            let problem = "address and port, unix-socket and unix-socket-path exclude each other";
+            self.complain(problem.to_owned());
+        }
+        match (path, folder) {
+            (Some(path), _) => Place::UnixPath(path),
+            (None, Some(folder)) => Place::UnixFolder(folder),
+            (None, None) => match &defaults.unix_socket {
+                Some(folder) if !is_tcp => Place::UnixFolder(folder.clone()),
+                _ => Place::Tcp {
+                    address: address.unwrap_or(defaults.address),
+                    port,
+                },
+            },
+        }
+    }
+
+    fn path(&mut self, name: &str) -> Option<PathBuf> {
+        let path = self.get(name).map(PathBuf::from)?;
+        if path.as_os_str().is_empty() {
+            self.complain(format!("{name} is empty"));
+        }
+        Some(path)
+    }
+
+    /// How a Unix socket is guarded.
+    pub(super) fn socket(&mut self, defaults: &Defaults) -> UnixOptions {
+        let mode = self.get("socket-mode").map(guard::mode_of);
+        let group = self.get("socket-group").map(guard::group_of);
+        let mode = mode.and_then(|mode| self.check("socket-mode", mode));
+        let group = group.and_then(|group| self.check("socket-group", group));
+        UnixOptions {
+            mode: mode.unwrap_or(defaults.socket.mode),
+            group: group.or(defaults.socket.group),
+            ..defaults.socket
+        }
+    }
+
+    /// Who may use the listener: the instance's own lists where it has them.
+    pub(super) fn callers(&mut self, defaults: &Defaults) -> Callers {
+        let uids = self.list("allow-uid", "a user's number");
+        let gids = self.list("allow-gid", "a group's number");
+        let networks = self.list("allow-from", "a network such as 10.0.0.0/8");
+        let users = if uids.is_empty() && gids.is_empty() {
+            (defaults.callers.uids.clone(), defaults.callers.gids.clone())
+        } else {
+            (uids, gids)
+        };
+        Callers {
+            uids: users.0,
+            gids: users.1,
+            networks: if networks.is_empty() {
+                defaults.callers.networks.clone()
+            } else {
+                networks
+            },
+        }
+    }
+}
+
+fn unknown(name: &str) -> String {
+    match nearest(name, PARAMETERS) {
+        Some(meant) => format!("there is no parameter {name}; did you mean {meant}?"),
+        None => format!(
+            "there is no parameter {name}; there are {}",
+            PARAMETERS.join(", ")
+        ),
+    }
+}
+
+/// Undoes percent encoding; `None` when a percent sign is not followed by two hexadecimal digits, or no text results.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.contains('\0'))
+}

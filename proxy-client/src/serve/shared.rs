@@ -1,0 +1,91 @@
+//! What all instances have in common, and how one of them is made from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::clock::Clock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::authority::{Authority, AuthorityError, AuthoritySettings};
+use transport::tls::PrivateKey;
+
+use super::StartError;
+use crate::config::{AuthorityConfig, InstanceConfig, Keys};
+use crate::connector::Connector;
+use crate::metrics::Metrics;
+use crate::refresh::{Refresher, Source};
+use crate::session::{self, Served};
+use crate::sessions::Sessions;
+
+/// What all instances have in common.
+pub(crate) struct Shared {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sessions: Sessions,
+    key: PrivateKey,
+    dial_timeout: Duration,
+}
+
+impl Shared {
+    /// Speaks to nobody yet.
+    pub(crate) fn new(
+        authority: AuthorityConfig,
+        keys: Keys,
+        dial_timeout: Duration,
+        metrics_namespace: Option<&str>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let key = match keys {
+            Keys::P256 => PrivateKey::generate_p256(),
+            Keys::Rsa => PrivateKey::generate_rsa2048(),
+        }?;
+        Ok(Self {
+            authority: Arc::new(connect_to(authority, clock)?),
+            metrics: Arc::new(Metrics::new(session::session_id(), metrics_namespace)),
+            sessions: Sessions::default(),
+            key,
+            dial_timeout,
+        })
+    }
+
+    /// An instance as sessions see it.
+    pub(crate) fn serve(
+        &self,
+        config: InstanceConfig,
+        tasks: &TaskTracker,
+        cut: &CancellationToken,
+    ) -> Arc<Served> {
+        let metrics = self.metrics.of(&config.wanted.to_string());
+        let source = Source {
+            authority: Arc::clone(&self.authority),
+            key: self.key.clone(),
+            wanted: config.wanted.clone(),
+            route: config.route,
+            metrics: metrics.clone(),
+        };
+        let connector = Connector {
+            refresher: Refresher::new(source, tasks.clone()),
+            tunnel_port: config.tunnel_port,
+        };
+        let served = Served::new(
+            config,
+            connector,
+            self.dial_timeout,
+            metrics,
+            self.sessions.clone(),
+            cut.clone(),
+        );
+        Arc::new(served)
+    }
+}
+
+fn connect_to(config: AuthorityConfig, clock: Clock) -> Result<Authority, AuthorityError> {
+    Authority::new(AuthoritySettings {
+        endpoint: config.endpoint,
+        root_pem: config.root_pem,
+        credentials: config.credentials,
+        user_agent: config.user_agent,
+        quota_project: config.quota_project,
+        clock,
+    })
+}

@@ -1,0 +1,170 @@
+//! The sub-commands beside a program at work, and the one that brings its own.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::agent::GREETING;
+use crate::program::{Running, free_port, program};
+use crate::world::{World, first_words};
+
+/// A world whose key file lies in a folder.
+struct Site {
+    world: World,
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (world, _) = World::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key.json"), world.ca.key_file()).unwrap();
+        Self { world, folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Flags for `db1`.
+    fn flags(&self, more: &[&str]) -> Vec<String> {
+        let port = self.world.agent.address.port();
+        let mut flags = vec![
+            format!("--credentials-file={}", self.path("key.json")),
+            format!("--tunnel-port={port}"),
+            "--instance=db1".to_owned(),
+        ];
+        flags.extend(more.iter().map(|flag| (*flag).to_owned()));
+        flags
+    }
+
+    /// `run` with a shell's script.
+    fn run(&self, more: &[&str], script: &str) -> Command {
+        let mut flags = self.flags(more);
+        flags.insert(0, "run".to_owned());
+        flags.extend(["--", "/bin/bash", "-c", script].map(str::to_owned));
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        program(&flags)
+    }
+}
+
+fn ended(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = tokio::task::block_in_place(|| command.output().unwrap());
+    (
+        status.code(),
+        String::from_utf8_lossy(&stdout).into_owned(),
+        String::from_utf8_lossy(&stderr).into_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_run_finds_the_tunnel_and_lends_its_exit_code() {
+    let site = Site::new().await;
+    let length = GREETING.len();
+    let talk = format!("exec 3<>/dev/tcp/$MYSQL_HOST/$MYSQL_PORT; head -c {length} <&3; exit 7");
+    let (code, out, err) = ended(&mut site.run(&[], &talk));
+    assert_eq!(code, Some(7), "{err}");
+    assert_eq!(out.as_bytes(), GREETING);
+    let said: Vec<&str> = err.lines().collect();
+    assert!(
+        said.len() == 1 && said[0].contains("clock differs"),
+        "but for the clock all is well: {err}"
+    );
+    assert_eq!(ended(&mut site.run(&[], "exit 0")).0, Some(0));
+    assert_eq!(ended(&mut site.run(&[], "kill -9 $$")).0, Some(137));
+    let sockets = site.path("sockets");
+    let socket = "test -S \"$MYSQL_UNIX_SOCKET\" && echo $CLOUDSQL_DB1_SOCKET";
+    let (code, out, err) = ended(&mut site.run(&["--unix-socket", &sockets], socket));
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out, format!("{sockets}/demo:eu:db1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_not_there_ends_with_127_and_one_that_cannot_be_run_with_126() {
+    let site = Site::new().await;
+    for (command, code) in [("/nonexistent/command", 127), ("/etc/passwd", 126)] {
+        let mut flags = site.flags(&["--", command]);
+        flags.insert(0, "run".to_owned());
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let (found, _, err) = ended(&mut program(&flags));
+        assert_eq!(found, Some(code), "{err}");
+        assert!(err.contains(&format!("cannot run {command}: ")), "{err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_tunnel_the_command_is_never_started() {
+    let site = Site::new().await;
+    let mark = site.path("started");
+    site.world.ca.stop().await;
+    let (code, _, err) = ended(&mut site.run(&["--max=1s"], &format!("touch {mark}")));
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("the command was not started: CA unreachable") && !Path::new(&mark).exists(),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_handed_on_and_secrets_are_not() {
+    let site = Site::new().await;
+    let script = "trap 'echo caught; exit 5' TERM; echo ${CSQL_PROXY_JSON_CREDENTIALS-none}; \
+         kill -TERM $PPID; while :; do sleep 0.01; done";
+    let port = format!("--tunnel-port={}", site.world.agent.address.port());
+    let mut command = program(&[
+        "run",
+        "--instance=db1",
+        &port,
+        "--",
+        "/bin/bash",
+        "-c",
+        script,
+    ]);
+    command.env("CSQL_PROXY_JSON_CREDENTIALS", site.world.ca.key_file());
+    let (code, out, err) = ended(&mut command);
+    assert_eq!((code, out.as_str()), (Some(5), "none\ncaught\n"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_the_administrators_socket_a_program_is_asked_and_ended() {
+    let site = Site::new().await;
+    let (socket, port) = (site.path("run/admin"), free_port());
+    let admin = format!("--admin-socket={socket}");
+    let (code, _, err) = ended(&mut program(&["wait", &admin, "--max=0s"]));
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("not started after 0 s: nobody answers"),
+        "{err}"
+    );
+
+    let mut flags = site.flags(&[&admin, "--port", &port.to_string()]);
+    flags.push("--max-sigterm-delay=60s".to_owned());
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut running = Running::start(&flags);
+    let (code, _, err) = ended(&mut program(&["wait", &admin]));
+    assert_eq!(code, Some(0), "{err}");
+    let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&socket), mode(&site.path("run"))), (0o600, 0o700));
+    assert_eq!(ended(&mut program(&["healthcheck", &admin])).0, Some(0));
+    assert_eq!(ended(&mut program(&["shutdown"])).0, Some(64));
+
+    let mut app = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    assert_eq!(first_words(&mut app).await, GREETING);
+    let (code, _, err) = ended(&mut program(&["shutdown", &admin]));
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = ended(&mut program(&["healthcheck", &admin]));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("not ready: stopping"), "{err}");
+    app.shutdown().await.unwrap();
+    drop(app);
+    let code = tokio::task::block_in_place(|| running.0.wait().unwrap().code());
+    assert_eq!(code, Some(0), "asked to stop, and drained");
+    assert!(!Path::new(&socket).exists());
+}
