@@ -56,6 +56,31 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 21] = [
+        Self::CaUnreachable,
+        Self::Unauthenticated,
+        Self::ClockSkew,
+        Self::CaUnavailable,
+        Self::NoGrant,
+        Self::AgentUnreachable,
+        Self::AgentIdentity,
+        Self::CertificateRefused,
+        Self::NotServed,
+        Self::DatabaseUnreachable,
+        Self::DatabaseRefused,
+        Self::Limit,
+        Self::Draining,
+        Self::Deadline,
+        Self::Protocol,
+        Self::Authentication,
+        Self::TlsRequired,
+        Self::CallerRefused,
+        Self::Settings,
+        Self::Internal,
+        Self::Unknown,
+    ];
+
     /// The code as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -175,6 +200,42 @@ impl Refusal {
             Engine::Mysql => crate::mysql::error_instead_of_greeting(self),
             Engine::Postgres => crate::postgres::error_response(self),
             Engine::Tcp => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_codes_are_among_all() {
+        // A code that is new does not compile here until it has a place.
+        let place = |code: Code| match code {
+            Code::CaUnreachable => 0,
+            Code::Unauthenticated => 1,
+            Code::ClockSkew => 2,
+            Code::CaUnavailable => 3,
+            Code::NoGrant => 4,
+            Code::AgentUnreachable => 5,
+            Code::AgentIdentity => 6,
+            Code::CertificateRefused => 7,
+            Code::NotServed => 8,
+            Code::DatabaseUnreachable => 9,
+            Code::DatabaseRefused => 10,
+            Code::Limit => 11,
+            Code::Draining => 12,
+            Code::Deadline => 13,
+            Code::Protocol => 14,
+            Code::Authentication => 15,
+            Code::TlsRequired => 16,
+            Code::CallerRefused => 17,
+            Code::Settings => 18,
+            Code::Internal => 19,
+            Code::Unknown => 20,
+        };
+        for (number, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(place(code), number, "{code}");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod ask;
 mod ca_certificate;
 mod child;
+mod explain;
 mod launch;
 mod probe;
 mod say;
@@ -79,6 +80,12 @@ enum Command {
     },
     /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
     CaCertificate(Box<ca_certificate::CaCertificate>),
+    /// Explain an error: its cause, what to check, and what mends it
+    Explain {
+        /// The error's code, or the message that holds it; without one, all codes are listed.
+        #[arg(value_name = "CODE")]
+        words: Vec<String>,
+    },
     /// Print a script that completes this program's flags in a shell
     Completion {
         /// Which shell.
@@ -105,6 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Wait { door, max }) => block_on(probe::wait(door.below(&settings), max.0)),
         Some(Command::Healthcheck { door }) => block_on(probe::healthcheck(door.below(&settings))),
         Some(Command::Shutdown { door }) => block_on(probe::shutdown(door.below(&settings))),
+        Some(Command::Explain { words }) => explain::run(&words.join(" ")),
         Some(Command::Completion { shell }) => completion(shell),
     }
 }

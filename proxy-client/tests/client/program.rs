@@ -254,3 +254,20 @@ fn every_shell_gets_a_script_that_completes_the_flags() {
     }
     assert_eq!(run(&["completion", "cmd.exe"]).0, Some(64));
 }
+
+#[test]
+fn an_error_is_explained_and_an_unknown_one_is_answered_with_the_nearest() {
+    let output = program(&["explain", "no-grant"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.contains("**Fix.** `cloudsql-ca grant"), "{text}");
+    let (code, text) = run(&["explain", "no-grand"]);
+    assert_eq!(code, Some(64));
+    assert!(text.contains("did you mean no-grant?"), "{text}");
+    let output = program(&["explain"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("\nagent-identity ") && text.contains("\ninvalid_grant "),
+        "{text}"
+    );
+}
