@@ -13,6 +13,7 @@ use std::time::Duration;
 use daemon::environment::Environment;
 use daemon::settings::{Complaints, Span};
 use proto::TUNNEL_PORT;
+use tracing::info;
 use transport::authority::Credentials;
 
 use crate::settings::Settings;
@@ -135,14 +136,7 @@ impl Config {
             .and_then(|name| complaints.check("prometheus-namespace", namespace(name)));
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
-        let http = (is_set(settings.health_check) || is_set(settings.prometheus)).then(|| Http {
-            host: settings
-                .http_address
-                .clone()
-                .unwrap_or_else(|| HTTP_ADDRESS.to_owned()),
-            port: settings.http_port.unwrap_or(HTTP_PORT),
-            metrics: is_set(settings.prometheus),
-        });
+        let http = Http::of(&settings);
         let quit_port =
             is_set(settings.quitquitquit).then(|| settings.admin_port.unwrap_or(ADMIN_PORT));
         let Some(credentials) = credentials else {
@@ -181,6 +175,25 @@ impl Config {
             admin_socket: settings.admin_socket,
         };
         complaints.or(config)
+    }
+}
+
+impl Http {
+    /// Served when somebody asks for health or for metrics.
+    fn of(settings: &Settings) -> Option<Self> {
+        let metrics = settings.prometheus.unwrap_or_default();
+        if !metrics && !settings.health_check.unwrap_or_default() {
+            if settings.http_port.is_some() || settings.http_address.is_some() {
+                info!("--http-port and --http-address wait for --health-check or --prometheus");
+            }
+            return None;
+        }
+        let host = settings.http_address.as_deref();
+        Some(Self {
+            host: host.unwrap_or(HTTP_ADDRESS).to_owned(),
+            port: settings.http_port.unwrap_or(HTTP_PORT),
+            metrics,
+        })
     }
 }
 

@@ -175,17 +175,13 @@ impl Refresher {
 
     /// Asks for the name and the engine, and for no certificate.
     pub async fn look_up(&self, deadline: Instant) {
-        let asked = tokio::time::timeout_at(deadline, self.source.look_up());
-        match asked.await {
+        let instance = self.source.wanted();
+        match tokio::time::timeout_at(deadline, self.source.look_up()).await {
             Ok(Ok(told)) => self.told.store(Some(Arc::new(told))),
-            Ok(Err(error)) => debug!(
-                instance = %self.source.wanted(),
-                error = chain(&error),
-                "the CA did not tell the engine"
-            ),
-            Err(_) => {
-                debug!(instance = %self.source.wanted(), "the CA did not tell the engine in time")
+            Ok(Err(error)) => {
+                debug!(%instance, error = chain(&error), "the CA did not tell the engine");
             }
+            Err(_) => debug!(%instance, "the CA did not tell the engine in time"),
         }
     }
 
