@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::authority::{PROJECT, REGION};
 use crate::clients::Address;
@@ -41,7 +41,7 @@ impl Mount {
 
     /// A free port of the machine's own address `host`, of which certificates may speak.
     pub fn tcp_at(host: IpAddr, instance: &str) -> Result<Self> {
-        let port = TcpListener::bind((host, 0))?.local_addr()?.port();
+        let port = free_port_at(host)?;
         Ok(Self {
             argument: format!("--instance={instance}?address={host}&port={port}"),
             address: Address::Tcp { host, port },
@@ -62,6 +62,20 @@ impl Mount {
     pub fn address(&self) -> &Address {
         &self.address
     }
+}
+
+/// A free port that no outgoing connection takes by itself before it is bound, as it would among those the system
+/// gives: there, all of the machine's own connections come from this address.
+fn free_port_at(host: IpAddr) -> Result<u16> {
+    for _ in 0..1000 {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let spread = std::process::id().wrapping_mul(97).wrapping_add(number) % 12_000;
+        let port = 20_000 + u16::try_from(spread)?;
+        if TcpListener::bind((host, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port at {host}")
 }
 
 /// The socket of an instance in a folder, `project:region:instance`.

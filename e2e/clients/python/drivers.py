@@ -111,12 +111,14 @@ class MysqlClient:
             options["ssl"] = {"ca": request["ca"]}
         if mode != "usual":
             options["ssl_mode"] = {"off": "DISABLED"}.get(mode, mode.upper().replace("-", "_"))
+        # Compresses when told to in any way, even not to.
+        if request.get("compress"):
+            options["compress"] = True
         return MySQLdb.connect(
             user=request["user"],
             password=request["password"],
             database=request["database"],
             connect_timeout=CONNECT_LIMIT,
-            compress=request.get("compress", False),
             **options,
         )
 

@@ -3,8 +3,12 @@
 
 #[path = "acceptance/caching_sha2.rs"]
 mod caching_sha2;
+#[path = "acceptance/change_user.rs"]
+mod change_user;
 #[path = "acceptance/compression.rs"]
 mod compression;
+#[path = "acceptance/drivers.rs"]
+mod drivers;
 #[path = "acceptance/mariadb.rs"]
 mod mariadb;
 #[path = "acceptance/mysql_cli.rs"]

@@ -6,14 +6,6 @@ use e2e::databases::{PASSWORD, SCHEMA};
 use super::mysql_cli::mysql;
 use super::stage::{Leg, MYSQL, SHOW_USER, Stage, USUAL, app, is_user, turn};
 
-const CLIENTS: [Client; 5] = [
-    Client::MysqlCli,
-    Client::MariadbCli,
-    Client::PyMySql,
-    Client::Mysql2,
-    Client::GoSqlDriver,
-];
-
 #[test]
 fn row_01_cold_caching_sha2_logs_in_over_tls_and_tcp() {
     let stage = MYSQL.get();

@@ -6,7 +6,7 @@ use e2e::wait::{PATIENCE, until};
 
 use super::stage::{Leg, MARIADB, SHOW_USER, Stage, is_user, turn};
 
-const CLIENTS: [Client; 1] = [Client::MariadbCli];
+const CLIENTS: [Client; 2] = [Client::MariadbCli11, Client::MariadbNode];
 
 #[test]
 fn row_18_ed25519_logs_in_over_tcp_and_unix() {
@@ -18,7 +18,7 @@ fn row_18_ed25519_logs_in_over_tcp_and_unix() {
             let check = format!("{client} {leg:?}");
             let target = stage.over_tls(leg, &login);
             is_user(
-                client.query(&target, SHOW_USER).unwrap(),
+                stage.query(client, &target, SHOW_USER),
                 "app_ed25519",
                 &check,
             );
@@ -27,6 +27,28 @@ fn row_18_ed25519_logs_in_over_tcp_and_unix() {
                 ["client_ed25519"],
                 "{check}"
             );
+        }
+    }
+}
+
+#[test]
+fn row_18_parsec_logs_in_over_tcp_and_unix() {
+    let stage = MARIADB.get();
+    let stage = turn(&stage);
+    let login = Login::new("app_parsec", PASSWORD, SCHEMA);
+    for client in CLIENTS {
+        for leg in Leg::PLAIN {
+            let check = format!("{client} {leg:?}");
+            let target = stage.over_tls(leg, &login);
+            is_user(
+                stage.query(client, &target, SHOW_USER),
+                "app_parsec",
+                &check,
+            );
+            let trace = stage.login_trace(leg);
+            assert_eq!(trace.switches(), ["parsec"], "{check}");
+            // The salt is asked for, and then the proof is sent.
+            assert_eq!(trace.rounds(), 2, "{check}: {:?}", trace.0);
         }
     }
 }
@@ -43,7 +65,7 @@ fn row_18_an_account_with_two_plugins_is_asked_for_both() {
             let check = format!("{client} {leg:?}");
             let target = stage.over_tls(leg, &login);
             is_user(
-                client.query(&target, SHOW_USER).unwrap(),
+                stage.query(client, &target, SHOW_USER),
                 "app_either",
                 &check,
             );
@@ -62,14 +84,14 @@ fn pam_logs_in(pam: Pam, plugin: &str) {
     let login = Login::new(PAM_USER, PASSWORD, SCHEMA);
     let target = stage.over_tls(Leg::Tcp, &login);
     is_user(
-        Client::MariadbCli.query(&target, SHOW_USER).unwrap(),
+        stage.query(Client::MariadbCli, &target, SHOW_USER),
         PAM_USER,
         plugin,
     );
     assert_eq!(stage.login_trace(Leg::Tcp).switches(), [plugin]);
     let wrong = Login::new(PAM_USER, "not the password", SCHEMA);
     let target = stage.over_tls(Leg::Tcp, &wrong);
-    let refused = Client::MariadbCli.query(&target, SHOW_USER).unwrap();
+    let refused = stage.query(Client::MariadbCli, &target, SHOW_USER);
     assert_eq!(refused.unwrap_err().code, 1045);
 }
 

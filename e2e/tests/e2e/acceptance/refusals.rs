@@ -2,12 +2,14 @@
 
 use std::process::{Child, Stdio};
 
-use e2e::clients::{Client, Login, Target, Tls};
+use e2e::clients::{Client, Login, SqlError, Target, Tls};
 use e2e::databases::{PASSWORD, SCHEMA};
 use e2e::wait::{PATIENCE, until};
 
 use super::mysql_cli;
-use super::stage::{Leg, MARIADB, MYSQL, SHOW_USER, Shared, Stage, app, is_user, turn};
+use super::stage::{
+    Failures, Leg, MARIADB, MYSQL, SHOW_USER, Shared, Stage, USUAL, app, is_user, turn, with_tls,
+};
 
 fn secure_transport_is_required(shared: &Shared, client: Client) {
     let stage = shared.get();
@@ -27,7 +29,7 @@ fn row_22_mysql_that_requires_secure_transport_takes_unix_for_secure() {
 
 #[test]
 fn row_22_mariadb_11_8_that_requires_secure_transport_takes_unix_for_secure() {
-    secure_transport_is_required(&MARIADB, Client::MariadbCli);
+    secure_transport_is_required(&MARIADB, Client::MariadbCli11);
 }
 
 /// A session of the application that keeps its slot until it is dropped.
@@ -68,78 +70,71 @@ fn row_32_too_many_connections_reaches_the_application_in_the_databases_words() 
     let session = Session::open(&stage);
     // One more is kept for administrators: the harness.
     let full = stage.set_global("max_connections", "1");
-    for client in Client::ALL {
+    let mut failures = Failures::default();
+    for client in USUAL {
         for leg in Leg::PLAIN {
-            for tls in [Tls::Off, Tls::Required] {
-                let check = format!("{client} {leg:?} {tls:?}");
-                let target = Target::new(stage.port(leg).clone(), app(), tls);
-                let direct = Target {
-                    address: stage.directly(leg),
-                    ..target.clone()
-                };
-                let refused = client.query(&target, SHOW_USER).unwrap().unwrap_err();
-                assert_eq!(
-                    Err(refused.clone()),
-                    client.query(&direct, SHOW_USER).unwrap(),
-                    "{check}"
+            let check = format!("{client} {leg:?}");
+            let target = stage.over_tls(leg, &app());
+            let refused = stage.query(client, &target, SHOW_USER).unwrap_err();
+            let told = refused.code == 1040 && refused.message.contains("Too many connections");
+            failures.unless(told, format_args!("{check}: {refused}"));
+            if let Some(direct) = stage.without_us(client, leg, &app()) {
+                let expected = stage.query(client, &direct, SHOW_USER).unwrap_err();
+                failures.unless(
+                    refused == expected,
+                    format_args!("{check}: {refused}, directly {expected}"),
                 );
-                if tls == Tls::Off || client != Client::MariadbCli {
-                    assert_eq!(refused.code, 1040, "{check}: {refused}");
-                    assert!(
-                        refused.message.contains("Too many connections"),
-                        "{check}: {refused}"
-                    );
-                }
             }
         }
     }
     drop((session, full));
+    failures.none();
     let target = stage.over_tls(Leg::Tcp, &app());
-    is_user(
-        Client::MysqlCli.query(&target, SHOW_USER).unwrap(),
-        "app",
-        "afterwards",
-    );
+    let answer = stage.query(Client::MysqlCli, &target, SHOW_USER);
+    is_user(answer, "app", "afterwards");
+}
+
+/// Whether the client shows an error of ours that comes instead of a greeting. MariaDB's library, told to insist on TLS,
+/// puts it behind words and a number of its own.
+fn shows(refused: &SqlError, code: u32) -> bool {
+    let disbelieves = "before completion of TLS handshake";
+    let quoted =
+        refused.message.contains(disbelieves) && refused.message.contains(&format!("{code} - "));
+    refused.code == code || quoted
 }
 
 #[test]
 fn row_33_a_database_that_is_down_is_named_in_our_own_words() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
-    for client in Client::ALL {
-        for tls in [Tls::Off, Tls::Required] {
-            let check = format!("{client} {tls:?}");
-            let target = Target::new(stage.port(Leg::Down).clone(), app(), tls);
-            let refused = client.query(&target, SHOW_USER).unwrap().unwrap_err();
-            // In the tunnel the refusal comes instead of a greeting, which this client does not believe without TLS.
-            if tls == Tls::Required && client == Client::MariadbCli {
-                assert!(refused.message.contains("TLS"), "{check}: {refused}");
-                continue;
-            }
-            assert_eq!(refused.code, 1105, "{check}: {refused}");
-            assert!(
-                refused.message.contains("[database-unreachable]"),
-                "{check}: {refused}"
-            );
-        }
+    let mut failures = Failures::default();
+    for client in with_tls() {
+        let target = stage.over_tls(Leg::Down, &app());
+        let refused = stage.query(client, &target, SHOW_USER).unwrap_err();
+        let told = refused.message.contains("[database-unreachable]");
+        let told = told && shows(&refused, 1105);
+        failures.unless(told, format_args!("{client}: {refused}"));
     }
+    failures.none();
 }
 
 #[test]
 fn row_45_a_plain_client_is_told_that_tls_is_required() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
+    let mut failures = Failures::default();
     for client in Client::ALL {
         let target = Target::new(stage.port(Leg::Strict).clone(), app(), Tls::Off);
         let refused = stage.cold(client, &target, SHOW_USER).unwrap_err();
-        assert_eq!(refused.code, 3159, "{client}: {refused}");
-        assert!(
-            refused.message.contains("[tls-required]"),
-            "{client}: {refused}"
-        );
-        let target = stage.over_tls(Leg::Strict, &app());
-        is_user(stage.cold(client, &target, SHOW_USER), "app", client.name());
+        let told = refused.code == 3159 && refused.message.contains("[tls-required]");
+        failures.unless(told, format_args!("{client}: {refused}"));
     }
+    for client in with_tls() {
+        let target = stage.over_tls(Leg::Strict, &app());
+        let answer = stage.cold(client, &target, SHOW_USER);
+        failures.unless_user(answer, "app", client.name());
+    }
+    failures.none();
 }
 
 /// Accounts that cannot log in, and the number of the database's error.
@@ -165,24 +160,27 @@ fn expired(stage: &Stage) -> Login {
 fn row_46_refusals_of_the_database_are_the_same_through_the_tunnel() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
+    let mut failures = Failures::default();
     for (login, code) in hopeless(&stage) {
         // The mysql command line keeps this one's number to itself.
         let shows = |client: &Client| code != 1862 || *client != Client::MysqlCli;
-        for client in Client::ALL.into_iter().filter(shows) {
+        for client in USUAL.into_iter().filter(shows) {
             for leg in Leg::PLAIN {
                 let check = format!("{client} as {} {leg:?}", login.user);
                 let target = stage.over_tls(leg, &login);
-                let direct = Target {
-                    address: stage.directly(leg),
-                    ..target.clone()
-                };
                 let refused = stage.cold(client, &target, SHOW_USER).unwrap_err();
-                let expected = stage.cold(client, &direct, SHOW_USER).unwrap_err();
-                assert_eq!(refused, expected, "{check}");
-                assert_eq!(refused.code, code, "{check}: {refused}");
+                failures.unless(refused.code == code, format_args!("{check}: {refused}"));
+                if let Some(direct) = stage.without_us(client, leg, &login) {
+                    let expected = stage.cold(client, &direct, SHOW_USER).unwrap_err();
+                    failures.unless(
+                        refused == expected,
+                        format_args!("{check}: {refused}, directly {expected}"),
+                    );
+                }
             }
         }
     }
+    failures.none();
 }
 
 #[test]

@@ -1,19 +1,35 @@
 //! One database behind one agent by every kind of database leg, each with a recording relay before it, and a client
 //! with a TCP port and a Unix socket for each. Tests take turns on it; it ends with the last test that holds it.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use e2e::agent::Agent;
 use e2e::authority::{Authority, Dialect};
-use e2e::clients::{Address, Answer, Client, Login, Target, Tls};
+use e2e::clients::{Address, Answer, Client, Login, Runner, Target, Tls};
 use e2e::databases::{Database, DatabaseOptions, Flavor, PASSWORD, SCHEMA};
 use e2e::place::{Loopback, Place};
 use e2e::proxy::{Mount, Proxy, write_ca_certificate};
 use e2e::relay::Relay;
 
 use super::trace::Trace;
+
+/// An address that the agent's certificate is for.
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The clients that the acceptance list names most often.
+pub(super) const USUAL: [Client; 6] = [
+    Client::MysqlCli,
+    Client::MariadbCli11,
+    Client::PyMySql,
+    Client::Mysql2,
+    Client::PhpMysqli,
+    Client::ConnectorJ,
+];
 
 /// How the agent reaches the database: an instance each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +79,13 @@ struct Way {
     leg: Leg,
     port: Address,
     socket: Address,
+    ca: PathBuf,
     relay: Relay,
 }
 
 /// Fields end in the order in which they stand.
 pub(super) struct Stage {
+    runners: RefCell<HashMap<Client, Runner>>,
     _proxies: [Proxy; 2],
     _agent: Agent,
     ways: Vec<Way>,
@@ -102,7 +120,7 @@ impl Stage {
             relays.push((leg, relay));
         }
         let agent = Agent::start(&place, &agents_key, address, &arguments).unwrap();
-        let ports = Leg::ALL.map(|leg| Mount::tcp(&place, leg.instance()).unwrap());
+        let ports = Leg::ALL.map(|leg| Mount::tcp_at(LOCALHOST, leg.instance()).unwrap());
         let sockets = Leg::ALL.map(|leg| Mount::socket(&place, leg.instance()).unwrap());
         let proxies =
             [&ports, &sockets].map(|mounts| Proxy::start(&place, &key_file, mounts, &[]).unwrap());
@@ -111,9 +129,11 @@ impl Stage {
             leg,
             port: port.address().clone(),
             socket: socket.address().clone(),
+            ca: ca_file(&place, &key_file, leg),
             relay,
         };
         Self {
+            runners: RefCell::default(),
             _proxies: proxies,
             _agent: agent,
             ways: ways.map(way).collect(),
@@ -139,13 +159,11 @@ impl Stage {
     }
 
     /// The certificate of the CA that vouches for the agent.
-    pub(super) fn ca(&self, leg: Leg) -> PathBuf {
-        let file = self.place.join(&format!("{}-ca.pem", leg.instance()));
-        write_ca_certificate(&self.key_file, leg.instance(), &file).unwrap();
-        file
+    pub(super) fn ca(&self, leg: Leg) -> &Path {
+        &self.way(leg).ca
     }
 
-    /// A client that listens on one of the machine's own addresses.
+    /// A client that listens on another address.
     pub(super) fn proxy_at(&self, leg: Leg, host: IpAddr) -> (Proxy, Address) {
         let mount = Mount::tcp_at(host, leg.instance()).unwrap();
         let address = mount.address().clone();
@@ -179,15 +197,36 @@ impl Stage {
         Trace::of_login(self.way(leg).relay.trace().unwrap())
     }
 
-    /// An application that speaks TLS.
+    /// An application that speaks TLS and verifies the agent's certificate.
     pub(super) fn over_tls(&self, leg: Leg, login: &Login) -> Target {
-        Target::new(self.port(leg).clone(), login.clone(), Tls::Required)
+        let way = self.way(leg);
+        Target::new(way.port.clone(), login.clone(), Tls::VerifyIdentity).trusting(&way.ca)
+    }
+
+    /// The same without us: TLS on TCP, and none on the Unix socket, where it is not needed. One driver has none of
+    /// its own there.
+    pub(super) fn without_us(&self, client: Client, leg: Leg, login: &Login) -> Option<Target> {
+        let tls = match leg {
+            Leg::Unix if client == Client::ConnectorJ => return None,
+            Leg::Unix => Tls::Off,
+            Leg::Tcp | Leg::Strict | Leg::Down => Tls::Required,
+        };
+        Some(Target::new(self.directly(leg), login.clone(), tls))
     }
 
     /// Logs in with the database's cache empty.
     pub(super) fn cold(&self, client: Client, target: &Target, sql: &str) -> Answer {
         self.database.flush().unwrap();
-        client.query(target, sql).unwrap()
+        self.query(client, target, sql)
+    }
+
+    /// Logs in with the cache as it is. A driver's program goes on running, because some take long to start.
+    pub(super) fn query(&self, client: Client, target: &Target, sql: &str) -> Answer {
+        let mut runners = self.runners.borrow_mut();
+        let runner = runners
+            .entry(client)
+            .or_insert_with(|| Runner::start(client).unwrap());
+        runner.query(target, sql).unwrap()
     }
 
     /// Makes the account again, with the usual rights and password. `identified` is what stands behind IDENTIFIED,
@@ -202,6 +241,12 @@ impl Stage {
             .unwrap();
         Login::new(user, password, SCHEMA)
     }
+}
+
+fn ca_file(place: &Place, key_file: &Path, leg: Leg) -> PathBuf {
+    let file = place.join(&format!("{}-ca.pem", leg.instance()));
+    write_ca_certificate(key_file, leg.instance(), &file).unwrap();
+    file
 }
 
 /// The account that every database has.
@@ -274,8 +319,40 @@ pub(super) fn turn(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
 
 /// Fails unless the answer is the account that is logged in.
 pub(super) fn is_user(answer: Answer, user: &str, check: &str) {
-    let rows = answer.unwrap_or_else(|error| panic!("{check}: {error}"));
-    assert_eq!(rows, [[Some(format!("{user}@%"))]], "{check}");
+    let mut failures = Failures::default();
+    failures.unless_user(answer, user, check);
+    failures.none();
+}
+
+/// What went wrong in a test of many clients: all of it is told.
+#[derive(Default)]
+pub(super) struct Failures(Vec<String>);
+
+impl Failures {
+    /// Notes what is said unless it holds.
+    pub(super) fn unless(&mut self, holds: bool, what: impl Display) {
+        if !holds {
+            self.0.push(what.to_string());
+        }
+    }
+
+    /// Notes an answer other than the account that is logged in.
+    pub(super) fn unless_user(&mut self, answer: Answer, user: &str, check: &str) {
+        let expected = [[Some(format!("{user}@%"))]];
+        let holds = answer.as_ref().is_ok_and(|rows| *rows == expected);
+        self.unless(holds, format_args!("{check}: {answer:?}"));
+    }
+
+    /// Fails with all that was noted.
+    pub(super) fn none(self) {
+        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    }
+}
+
+/// The clients that can be told to insist on TLS: DBD::mysql, as Debian builds it, cannot.
+pub(super) fn with_tls() -> impl Iterator<Item = Client> {
+    let insists = |client: &Client| *client != Client::PerlMysql;
+    Client::ALL.into_iter().filter(insists)
 }
 
 /// What [`is_user`] reads.

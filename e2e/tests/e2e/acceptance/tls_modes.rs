@@ -1,7 +1,7 @@
 //! `mysql --ssl-mode=DISABLED|REQUIRED|VERIFY_CA|VERIFY_IDENTITY` by each of the machine's own names, before every
 //! database: the agent's certificate is for all of them, and the client program hands out its CA.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use e2e::clients::{Address, Client, Target, Tls};
@@ -21,12 +21,12 @@ fn every_mode_works_by_every_name(shared: &Shared) {
     let stage = shared.get();
     let stage = turn(&stage);
     let ca = stage.ca(Leg::Tcp);
-    let v4 = stage.proxy_at(Leg::Tcp, IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let v6 = stage.proxy_at(Leg::Tcp, IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let v4 = stage.port(Leg::Tcp);
+    let (_proxy, v6) = stage.proxy_at(Leg::Tcp, IpAddr::V6(Ipv6Addr::LOCALHOST));
     for tls in MODES {
-        for (at, name) in [(&v4.1, "localhost"), (&v4.1, "127.0.0.1"), (&v6.1, "::1")] {
+        for (at, name) in [(v4, "localhost"), (v4, "127.0.0.1"), (&v6, "::1")] {
             let check = format!("{name} {tls:?}");
-            let target = trusting(at, tls, &ca).named(name);
+            let target = trusting(at, tls, ca).named(name);
             is_user(
                 stage.cold(Client::MysqlCli, &target, SHOW_USER),
                 "app",
@@ -44,16 +44,16 @@ fn every_mode_works_by_every_name(shared: &Shared) {
         );
     }
     // The certificate is not for this address of the machine, so identity alone stops here.
-    let elsewhere = stage.port(Leg::Tcp);
+    let (_proxy, elsewhere) = stage.proxy_at(Leg::Tcp, stage.place.address());
     for (tls, works) in [(Tls::VerifyCa, true), (Tls::VerifyIdentity, false)] {
-        let answer = stage.cold(Client::MysqlCli, &trusting(elsewhere, tls, &ca), SHOW_USER);
+        let answer = stage.cold(Client::MysqlCli, &trusting(&elsewhere, tls, ca), SHOW_USER);
         let expected = if works { None } else { Some(SSL_ERROR) };
         assert_eq!(answer.err().map(|error| error.code), expected, "{tls:?}");
     }
     // Another instance's CA does not vouch for this one.
     let foreign = stage.ca(Leg::Unix);
     for tls in [Tls::VerifyCa, Tls::VerifyIdentity] {
-        let target = trusting(&v4.1, tls, &foreign).named("localhost");
+        let target = trusting(v4, tls, foreign).named("localhost");
         let refused = stage
             .cold(Client::MysqlCli, &target, SHOW_USER)
             .unwrap_err();

@@ -104,4 +104,10 @@ impl Trace {
         };
         self.answers().filter_map(name).collect()
     }
+
+    /// How many packets the agent sent behind the handshake response.
+    pub(super) fn rounds(&self) -> usize {
+        let by_agent = self.0.iter().filter(|packet| packet.side == Side::Agent);
+        by_agent.count() - 1
+    }
 }
