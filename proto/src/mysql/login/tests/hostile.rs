@@ -12,8 +12,15 @@ fn a_command_sent_before_ok_waits_and_is_left_for_what_follows() {
         "mysql_native_password",
     );
     let query = packet(0, b"\x03SELECT 1");
+    assert!(play.login.wants(Face::Application));
     assert_eq!(play.feed(Face::Application, &query), Ok(None));
     assert!(play.to_database.is_empty());
+    let wants = [Face::Application, Face::Database].map(|face| play.login.wants(face));
+    assert_eq!(
+        wants,
+        [false, true],
+        "the rest of a long command waits in its socket"
+    );
     assert!(matches!(
         play.feed(Face::Database, &ok(2)),
         Ok(Some(Outcome::LoggedIn(_)))
