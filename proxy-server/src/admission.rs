@@ -105,6 +105,27 @@ pub(crate) fn decide(
     })
 }
 
+/// Decides whether somebody may use the direct listener who does not say who it is. `standing` is that of the
+/// listener's instance. Says what the database speaks.
+///
+/// # Errors
+/// The [`Refusal`] that the peer is told.
+pub(crate) fn open(standing: Option<Standing<'_>>, now: SystemTime) -> Result<Engine, Refusal> {
+    let standing = standing.ok_or_else(not_heard)?;
+    if now > standing.believed_until {
+        return Err(out_of_date(now, standing.believed_until));
+    }
+    Ok(standing.policy.engine)
+}
+
+fn not_heard() -> Refusal {
+    Refusal::new(
+        Code::CaUnreachable,
+        "the agent has no certificate for this instance from its CA",
+        "check on the agent's host that the CA can be reached and has granted the agent its role: its log and /readiness say more",
+    )
+}
+
 fn same_instance(hello: &Hello, identity: &Identity) -> Result<(), Refusal> {
     if hello.version == 0 {
         return Err(Refusal::new(

@@ -1,163 +1,61 @@
-//! The database leg: where an instance's database stands beside the agent, and how it is dialled.
+//! The database leg: where an instance's database stands beside the agent, and how it is reached.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::str::FromStr;
+mod place;
 
-use proto::mysql::DatabaseLeg;
-use tokio::time::Instant;
+use std::net::SocketAddr;
+
+pub(crate) use place::Database;
+use proto::mysql::proxy_header;
+use proto::{Code, Engine, Refusal};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{Instant, timeout_at};
 use transport::error::DialError;
-use transport::socket::{Socket, TcpOptions, dial_tcp, dial_unix};
+use transport::socket::Socket;
+use transport::tls::DatabaseTls;
 
-/// Where a database listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Database {
-    /// A Unix socket: the preferred leg.
-    Unix(PathBuf),
-    /// TCP. Bytes travel in the clear, so it is loopback unless the operator insists.
-    Tcp {
-        /// A host name or an IP address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
+/// How one instance's database is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    /// Where it stands.
+    pub(crate) place: Database,
+    /// What its certificate is judged by, where it is reached by TLS.
+    pub(crate) tls: Option<DatabaseTls>,
+    /// Whether it is told whose connections they are.
+    pub(crate) proxy_protocol: bool,
 }
 
-impl Database {
-    /// Whether bytes to it leave this machine.
-    pub(crate) fn is_remote(&self) -> bool {
-        match self {
-            Self::Unix(_) => false,
-            Self::Tcp { host, .. } => {
-                host != "localhost"
-                    && !host
-                        .parse::<IpAddr>()
-                        .is_ok_and(|address| address.is_loopback())
+impl Backend {
+    /// Whether it can be reached so, by what it speaks.
+    pub(crate) fn check(&self, engine: Engine) -> Result<(), Refusal> {
+        if engine == Engine::Mysql || !matches!(self.place, Database::Tls { .. }) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::Settings,
+            format!(
+                "the agent reaches its database by tls:, which is for MySQL; this one speaks {engine}"
+            ),
+            "let the agent's --database name it by tcp: or unix:",
+        ))
+    }
+
+    /// Connects to it, for somebody at that address if there is one.
+    pub(crate) async fn dial(
+        &self,
+        source: Option<SocketAddr>,
+        deadline: Instant,
+    ) -> Result<Socket, DialError> {
+        let mut socket = self.place.dial(deadline).await?;
+        if self.proxy_protocol {
+            // Before anything else, or the database takes us for the client. A header that cannot be written shows at
+            // once: the database is gone, and the login says so.
+            let header = proxy_header(source);
+            match timeout_at(deadline, socket.write_all(&header)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the PROXY header was not taken"),
+                Err(_) => tracing::debug!("the PROXY header was not taken in time"),
             }
         }
-    }
-
-    /// How it judges the transport.
-    pub(crate) const fn leg(&self) -> DatabaseLeg {
-        match self {
-            Self::Unix(_) => DatabaseLeg::Unix,
-            Self::Tcp { .. } => DatabaseLeg::Plain,
-        }
-    }
-
-    /// Connects to it.
-    pub(crate) async fn dial(&self, deadline: Instant) -> Result<Socket, DialError> {
-        match self {
-            Self::Unix(path) => dial_unix(path, deadline).await.map(Socket::Unix),
-            Self::Tcp { host, port } => dial_tcp(host, *port, &TcpOptions::default(), deadline)
-                .await
-                .map(Socket::Tcp),
-        }
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
-        }
-    }
-}
-
-/// A text is not the place of a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidDatabase {
-    #[error("a database is unix:/PATH or tcp:HOST:PORT")]
-    Shape,
-    #[error("a Unix socket needs an absolute path: unix:/PATH")]
-    RelativePath,
-    #[error("tls: is not supported; a database is unix:/PATH or tcp:HOST:PORT")]
-    Tls,
-}
-
-impl FromStr for Database {
-    type Err = InvalidDatabase;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDatabase> {
-        match text.split_once(':').ok_or(InvalidDatabase::Shape)? {
-            ("unix", path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            ("unix", _) => Err(InvalidDatabase::RelativePath),
-            ("tcp", address) => tcp(address).ok_or(InvalidDatabase::Shape),
-            ("tls", _) => Err(InvalidDatabase::Tls),
-            _ => Err(InvalidDatabase::Shape),
-        }
-    }
-}
-
-fn tcp(address: &str) -> Option<Database> {
-    let (host, port) = address.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    let host = bracketed.unwrap_or(host);
-    if host.is_empty() || host.contains(':') != bracketed.is_some() {
-        return None;
-    }
-    Some(Database::Tcp {
-        host: host.to_owned(),
-        port,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_reads_back_as_it_was_written() {
-        for text in [
-            "unix:/run/mysqld/mysqld.sock",
-            "tcp:127.0.0.1:3306",
-            "tcp:localhost:5432",
-            "tcp:[::1]:3306",
-        ] {
-            let database: Database = text.parse().unwrap();
-            assert_eq!(database.to_string(), text);
-            assert!(!database.is_remote());
-        }
-    }
-
-    #[test]
-    fn what_leaves_the_machine_is_remote() {
-        for text in [
-            "tcp:db.example:3306",
-            "tcp:10.0.0.5:3306",
-            "tcp:[2001:db8::1]:1",
-            "tcp:localhost.example:1",
-            "tcp:0.0.0.0:1",
-        ] {
-            assert!(text.parse::<Database>().unwrap().is_remote(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_place_is_refused_and_the_supported_ones_are_named() {
-        for (text, expected) in [
-            ("", InvalidDatabase::Shape),
-            ("/run/mysqld.sock", InvalidDatabase::Shape),
-            ("unix:", InvalidDatabase::RelativePath),
-            ("unix:mysqld.sock", InvalidDatabase::RelativePath),
-            ("tcp:", InvalidDatabase::Shape),
-            ("tcp:host", InvalidDatabase::Shape),
-            ("tcp::3306", InvalidDatabase::Shape),
-            ("tcp:host:0", InvalidDatabase::Shape),
-            ("tcp:host:65536", InvalidDatabase::Shape),
-            ("tcp:::1:3306", InvalidDatabase::Shape),
-            ("tcp:[host]:3306", InvalidDatabase::Shape),
-            ("tls:host:3306", InvalidDatabase::Tls),
-        ] {
-            assert_eq!(text.parse::<Database>(), Err(expected), "{text:?}");
-        }
-        let text = InvalidDatabase::Tls.to_string();
-        assert!(text.contains("unix:/PATH") && text.contains("tcp:HOST:PORT"));
+        Ok(socket)
     }
 }

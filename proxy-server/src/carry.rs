@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use proto::machine::Inputs;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::tunnel::{Ended, Limits, copy};
 
-use crate::login::{Application, LoginError, Opened, Session, Watched};
+use crate::login::{Duplex, LoginError, Opened, Session, Watched};
 
 /// What bounds a session.
 pub(crate) struct Bounds<'a> {
@@ -21,37 +21,28 @@ pub(crate) struct Bounds<'a> {
 }
 
 /// Carries bytes until the session ends. Where a change of user fails, the application has been told.
-pub(crate) async fn run<D>(
-    opened: Opened<'_>,
-    database: &mut D,
-    bounds: &Bounds<'_>,
-) -> Result<Ended, LoginError>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn run(opened: Opened<'_>, bounds: &Bounds<'_>) -> Result<Ended, LoginError> {
     let Opened {
         mut app,
+        mut db,
         rest,
         mysql,
     } = opened;
     match mysql {
         Some(session) if session.is_watched() => {
-            watched(session, &mut app, database, rest, bounds).await
+            watched(session, &mut app, &mut db, rest, bounds).await
         }
-        _ => Ok(copy(&mut app, database, rest, bounds.limits, bounds.cut).await),
+        _ => Ok(copy(&mut app, &mut db, rest, bounds.limits, bounds.cut).await),
     }
 }
 
-async fn watched<D>(
+async fn watched(
     mut session: Session,
-    app: &mut Box<dyn Application + '_>,
-    database: &mut D,
+    app: &mut Box<dyn Duplex + '_>,
+    database: &mut Box<dyn Duplex + '_>,
     rest: Inputs,
     bounds: &Bounds<'_>,
-) -> Result<Ended, LoginError>
-where
-    D: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<Ended, LoginError> {
     let from_database = |bytes| Inputs {
         application: Vec::new(),
         database: bytes,

@@ -1,8 +1,12 @@
 //! The settings, checked: complete, typed, immutable. All that is wrong is told together.
 
+mod direct;
 mod instance;
+mod leg;
 
+pub(crate) use direct::{Certificates, DirectConfig};
 pub(crate) use instance::{InstanceConfig, Wanted};
+pub(crate) use leg::LegConfig;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -58,6 +62,8 @@ pub struct Deadlines {
     pub dial: Duration,
     /// The login. MySQL's own limit (`connect_timeout`) is 10 s: ours is shorter, so that ours can say why.
     pub login: Duration,
+    /// The login of a client on the direct listener, of whom nothing is known: it holds a place of the database's.
+    pub direct_login: Duration,
 }
 
 impl Default for Deadlines {
@@ -67,6 +73,7 @@ impl Default for Deadlines {
             frame: Duration::from_secs(10),
             dial: Duration::from_secs(5),
             login: Duration::from_secs(9),
+            direct_login: Duration::from_secs(7),
         }
     }
 }
@@ -83,6 +90,8 @@ impl Config {
             .run_as
             .as_deref()
             .and_then(|name| complaints.check("run-as", User::find(name)));
+        direct::check(&settings, &instances, &mut complaints);
+        leg::check(&settings, &instances, &mut complaints);
         check_database_legs(&settings, &instances, root, &mut complaints);
         let ceilings = ceilings(&settings, &mut complaints);
         let deadlines = deadlines(&settings, &mut complaints);
@@ -126,17 +135,24 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
         .inner_tls
         .as_deref()
         .and_then(|text| complaints.check("inner-tls", text.parse()));
+    let direct = direct::common(settings, complaints);
     let common = Common {
         database,
         engine,
         inner_tls,
+        leg: LegConfig::common(settings, complaints),
+        proxy_protocol: settings.proxy_protocol.unwrap_or(false),
+        // Where there are several, this is complained about.
+        mysql_listen: settings
+            .mysql_listen
+            .filter(|_| settings.instance.len() == 1),
         // A wrong --database has been complained about; that the instances lack one is no second mistake.
         excused: settings.database.is_some(),
     };
     let mut seen = HashSet::new();
     let mut instances = Vec::new();
     for text in &settings.instance {
-        let parsed = instance::parse(text, &common);
+        let parsed = instance::parse(text, &common, &direct);
         for problem in parsed.problems {
             complaints.add(format!("instance {text}"), problem);
         }
@@ -180,15 +196,17 @@ fn check_database_legs(
     }
 }
 
+fn positive(complaints: &mut Complaints, key: &str, value: Option<usize>, default: usize) -> usize {
+    let value = value.unwrap_or(default);
+    if (1..=Semaphore::MAX_PERMITS).contains(&value) {
+        return value;
+    }
+    complaints.add(key, format!("expected 1 or more, found {value}"));
+    default
+}
+
 fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
-    let mut positive = |key: &str, value: Option<usize>, default: usize| {
-        let value = value.unwrap_or(default);
-        if (1..=Semaphore::MAX_PERMITS).contains(&value) {
-            return value;
-        }
-        complaints.add(key, format!("expected 1 or more, found {value}"));
-        default
-    };
+    let mut positive = |key: &str, value, default| positive(complaints, key, value, default);
     let sessions = positive("max-connections", settings.max_connections, 10_000);
     Ceilings {
         sessions,

@@ -45,6 +45,14 @@ pub enum ServeError {
         /// What the kernel says.
         source: std::io::Error,
     },
+    /// A file for TLS to the database does not do.
+    #[error("{path} cannot be used for TLS to the database: {problem}")]
+    DatabaseFile {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Another user cannot be had.
     #[error("{0}")]
     RunAs(String),

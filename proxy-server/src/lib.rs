@@ -9,6 +9,7 @@ mod admission;
 mod backend;
 mod carry;
 mod config;
+mod direct;
 mod enrolment;
 mod error;
 mod limits;

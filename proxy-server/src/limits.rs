@@ -60,28 +60,33 @@ impl Limits {
 
     /// Room for one more session of an account.
     pub(crate) fn session(&self, account: &AccountName) -> Result<SessionPermit, Refusal> {
-        let session = Arc::clone(&self.sessions)
-            .try_acquire_owned()
-            .map_err(|_| {
-                too_many(
-                    "the agent has too many connections",
-                    "--max-connections",
-                    self.ceilings.sessions,
-                )
-            })?;
-        let account = self
-            .accounts
-            .take(account.clone(), self.ceilings.sessions_per_account)
-            .ok_or_else(|| {
-                too_many(
-                    "this account has too many connections",
-                    "--max-connections-per-account",
-                    self.ceilings.sessions_per_account,
-                )
-            })?;
         Ok(SessionPermit {
-            _session: session,
-            _account: account,
+            _session: self.anonymous()?,
+            _account: self.account(account)?,
+        })
+    }
+
+    /// Room for one more session of whomever.
+    pub(crate) fn anonymous(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.sessions).try_acquire_owned();
+        permit.map_err(|_| {
+            too_many(
+                "the agent has too many connections",
+                "--max-connections",
+                self.ceilings.sessions,
+            )
+        })
+    }
+
+    /// Room for one more session among those of an account.
+    pub(crate) fn account(&self, account: &AccountName) -> Result<Counted<AccountName>, Refusal> {
+        let most = self.ceilings.sessions_per_account;
+        self.accounts.take(account.clone(), most).ok_or_else(|| {
+            too_many(
+                "this account has too many connections",
+                "--max-connections-per-account",
+                most,
+            )
         })
     }
 }
@@ -97,7 +102,8 @@ fn prefix(address: IpAddr) -> IpAddr {
     }
 }
 
-fn too_many(reason: &str, flag: &str, most: usize) -> Refusal {
+/// What somebody beyond a ceiling is told.
+pub(crate) fn too_many(reason: &str, flag: &str, most: usize) -> Refusal {
     Refusal::new(
         Code::Limit,
         reason,

@@ -1,29 +1,34 @@
 //! The database's own opening exchange, driven between the application and the database.
 
 mod error;
+mod mysql;
 mod watched;
 
 pub(crate) use error::LoginError;
 pub(crate) use watched::Watched;
 
-use proto::Engine;
 use proto::machine::{Inputs, Machine};
-use proto::mysql::{ChangeUser, LoggedIn, Login, LoginOptions, Outcome};
+use proto::mysql::{ChangeUser, LoggedIn, LoginOptions, Outcome};
 use proto::postgres::Opening;
+use proto::{Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use transport::handshake::drive_from;
-use transport::tls::LocalTls;
+use transport::tls::{ClientIdentity, DatabaseTls, LocalTls};
 
-/// An application's side of a session: what it reached us by, or its own TLS inside that.
-pub(crate) trait Application: AsyncRead + AsyncWrite + Unpin + Send {}
+use crate::material::Version;
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Application for S {}
+/// One side of a session: a socket or a tunnel, or TLS inside it.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
 
 /// How the exchange ended well.
 pub(crate) struct Opened<'a> {
     /// Where the application is spoken to from here on.
-    pub(crate) app: Box<dyn Application + 'a>,
+    pub(crate) app: Box<dyn Duplex + 'a>,
+    /// Where the database is.
+    pub(crate) db: Box<dyn Duplex + 'a>,
     /// Bytes that were read and belong to what follows.
     pub(crate) rest: Inputs,
     /// Who logged in, where the engine tells.
@@ -37,84 +42,55 @@ pub(crate) struct Session {
     pub(crate) logged_in: LoggedIn,
 }
 
+/// Judges whoever may show a certificate in TLS of its own.
+pub(crate) trait Gate: Send + Sync {
+    /// The users and schemas of its grant, or why it is not let in.
+    fn admit(&self, client: Option<&ClientIdentity>)
+    -> Result<(Vec<String>, Vec<String>), Refusal>;
+}
+
 /// What the exchange goes by.
-pub(crate) struct Rules {
+pub(crate) struct Rules<'r> {
     /// What the database speaks.
     pub(crate) engine: Engine,
     /// How MySQL logins are judged.
     pub(crate) options: LoginOptions,
     /// What ends an application's own TLS, if there is any.
     pub(crate) tls: Option<LocalTls>,
+    /// Who decides about applications that are known only by that TLS.
+    pub(crate) gate: Option<&'r dyn Gate>,
+    /// Our own TLS to the database, if it is reached so.
+    pub(crate) database_tls: Option<&'r DatabaseTls>,
+    /// Where the version in the database's greeting is kept.
+    pub(crate) version: &'r Version,
 }
 
 /// Runs the exchange of the engine.
 pub(crate) async fn run<'a, A, D>(
-    rules: Rules,
-    (app, db): (&'a mut A, &mut D),
+    rules: Rules<'_>,
+    (app, db): (&'a mut A, &'a mut D),
     deadline: Instant,
 ) -> Result<Opened<'a>, LoginError>
 where
-    A: AsyncRead + AsyncWrite + Unpin + Send,
-    D: AsyncRead + AsyncWrite + Unpin,
+    A: Duplex,
+    D: Duplex,
 {
-    let plain = |app: &'a mut A, rest| Opened {
-        app: Box::new(app),
-        rest,
-        mysql: None,
-    };
+    let mut rest = Inputs::default();
     match rules.engine {
-        Engine::Mysql => mysql(rules, app, db, deadline).await,
+        Engine::Mysql => return mysql::run(rules, Box::new(app), Box::new(db), deadline).await,
         Engine::Postgres => {
             let mut opening = Opening::default();
-            let ends = (&mut *app, db);
-            let ((), rest) = exchange(Inputs::default(), &mut opening, ends, deadline).await?;
-            Ok(plain(app, rest))
+            let ends = (&mut *app, &mut *db);
+            ((), rest) = exchange(rest, &mut opening, ends, deadline).await?;
         }
-        Engine::Tcp => Ok(plain(app, Inputs::default())),
+        Engine::Tcp => {}
     }
-}
-
-async fn mysql<'a, A, D>(
-    rules: Rules,
-    app: &'a mut A,
-    db: &mut D,
-    deadline: Instant,
-) -> Result<Opened<'a>, LoginError>
-where
-    A: AsyncRead + AsyncWrite + Unpin + Send,
-    D: AsyncRead + AsyncWrite + Unpin,
-{
-    let Rules { options, tls, .. } = rules;
-    let mut login = Login::new(options.clone());
-    let none = Inputs::default();
-    let (outcome, rest) = exchange(none, &mut login, (&mut *app, &mut *db), deadline).await?;
-    if outcome != Outcome::StartTls {
-        let logged_in = logged_in(outcome)?;
-        return Ok(Opened {
-            app: Box::new(app),
-            rest,
-            mysql: Some(Session { options, logged_in }),
-        });
-    }
-    // Whatever came behind the request is TLS's: it was never encrypted, so it must not count as if it had been.
-    let tls = tls.ok_or(LoginError::NoCertificate)?;
-    let mut app = tls.accept(app, rest.application, deadline).await?;
-    let rest = Inputs {
-        application: Vec::new(),
-        database: rest.database,
-    };
-    let (outcome, rest) = match exchange(rest, &mut login, (&mut app, db), deadline).await {
-        Ok(ended) => ended,
-        Err(error) => return Err(error.told_to(&mut app).await),
-    };
-    match logged_in(outcome) {
-        Ok(logged_in) => Ok(Opened {
-            app: Box::new(app),
-            rest,
-            mysql: Some(Session { options, logged_in }),
-        }),
-        Err(error) => Err(error.told_to(&mut app).await),
-    }
+    Ok(Opened {
+        app: Box::new(app),
+        db: Box::new(db),
+        rest,
+        mysql: None,
+    })
 }
 
 impl Session {
@@ -131,8 +107,8 @@ impl Session {
         deadline: Instant,
     ) -> Result<Inputs, LoginError>
     where
-        A: AsyncRead + AsyncWrite + Unpin,
-        D: AsyncRead + AsyncWrite + Unpin,
+        A: Duplex,
+        D: Duplex,
     {
         let mut machine = ChangeUser::new(self.options.clone(), self.logged_in.clone());
         let input = Inputs {
@@ -162,8 +138,8 @@ async fn exchange<M, A, D>(
 ) -> Result<(M::Outcome, Inputs), LoginError>
 where
     M: Machine,
-    A: AsyncRead + AsyncWrite + Unpin,
-    D: AsyncRead + AsyncWrite + Unpin,
+    A: Duplex,
+    D: Duplex,
 {
     drive_from(input, machine, app, db, deadline)
         .await

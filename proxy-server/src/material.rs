@@ -5,17 +5,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use daemon::clock::Clock;
 use proto::admin::AgentSettings;
 use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
-use transport::tls::{Dialect, LocalTls, Material, ServedInstances, TlsError, TrustRoots};
+use transport::tls::{
+    DatabaseTls, Dialect, LocalTls, Material, ServedInstances, TlsError, TrustRoots,
+};
 
 use crate::admission::{Policy, Standing};
-use crate::backend::Database;
-use crate::config::{InstanceConfig, Wanted};
+use crate::backend::Backend;
+use crate::config::{Certificates, DirectConfig, InstanceConfig, Wanted};
 
 /// What is known of an instance now.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +50,40 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
+/// The version in a database's greeting.
+#[derive(Debug, Default)]
+pub(crate) struct Version(ArcSwapOption<Vec<u8>>);
+
+impl Version {
+    /// It is this now.
+    pub(crate) fn note(&self, version: &[u8]) {
+        if self
+            .0
+            .load()
+            .as_ref()
+            .is_none_or(|known| *known.as_ref() != version)
+        {
+            self.0.store(Some(Arc::new(version.to_vec())));
+        }
+    }
+
+    /// What it was, if a greeting has been seen.
+    pub(crate) fn last(&self) -> Option<Vec<u8>> {
+        self.0.load().as_ref().map(|known| known.to_vec())
+    }
+}
+
 /// One instance that is served.
 #[derive(Debug)]
 pub(crate) struct Instance {
     /// Which.
     pub(crate) wanted: Wanted,
-    /// Where its database stands.
-    pub(crate) database: Database,
+    /// How its database is reached.
+    pub(crate) backend: Backend,
+    /// Its listener for clients that come without cloudsql-proxy.
+    pub(crate) direct: Option<DirectConfig>,
+    /// What its database last said it is.
+    pub(crate) version: Version,
     engine: Option<Engine>,
     inner_tls: Option<InnerTls>,
     snapshot: ArcSwap<Snapshot>,
@@ -66,10 +95,16 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// An instance of which nothing is known yet.
-    pub(crate) fn new(config: InstanceConfig) -> Self {
+    pub(crate) fn new(config: InstanceConfig, tls: Option<DatabaseTls>) -> Self {
         Self {
             wanted: config.wanted,
-            database: config.database,
+            backend: Backend {
+                place: config.database,
+                tls,
+                proxy_protocol: config.proxy_protocol,
+            },
+            direct: config.direct,
+            version: Version::default(),
             engine: config.engine,
             inner_tls: config.inner_tls,
             snapshot: ArcSwap::default(),
@@ -110,6 +145,23 @@ impl Instance {
     pub(crate) fn local_tls(&self) -> Result<LocalTls, TlsError> {
         let material = self.snapshot.load().material.clone();
         LocalTls::new(&*material.ok_or(TlsError::NoMaterial)?)
+    }
+
+    /// What ends the TLS of clients on the direct listener; each connection has its own.
+    pub(crate) fn direct_tls(&self, certificates: Certificates, clock: &Clock) -> Option<LocalTls> {
+        let snapshot = self.snapshot.load();
+        let (access, material) = (snapshot.access.as_ref()?, snapshot.material.as_ref()?);
+        let tls = match certificates {
+            Certificates::Off => LocalTls::new(material),
+            Certificates::Optional | Certificates::Required => LocalTls::asking(
+                material,
+                access.policy.instance.clone(),
+                Arc::clone(&access.client_roots),
+                certificates == Certificates::Required,
+                Arc::clone(clock),
+            ),
+        };
+        tls.ok()
     }
 
     /// Whether it can be served at `now`.

@@ -17,6 +17,41 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindVia {
+    kind: &'static str,
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OnlyVia {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cause {
+    cause: &'static str,
+}
+
+/// By which listener somebody came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The tunnels' port.
+    Tunnel,
+    /// A listener for MySQL clients.
+    Direct,
+}
+
+impl Via {
+    /// The label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tunnel => "tunnel",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfInstance {
     instance: String,
 }
@@ -30,9 +65,10 @@ struct OneWay {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    open: Gauge,
-    ended: Family<Kind, Counter>,
-    refused: Family<Kind, Counter>,
+    open: Family<OnlyVia, Gauge>,
+    ended: Family<KindVia, Counter>,
+    refused: Family<KindVia, Counter>,
+    database_refusals: Family<Cause, Counter>,
     strangers: Family<Kind, Counter>,
     bytes: Family<OneWay, Counter>,
     enrolment_failures: Family<Kind, Counter>,
@@ -44,9 +80,10 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("csql_server"),
-            open: Gauge::default(),
+            open: Family::default(),
             ended: Family::default(),
             refused: Family::default(),
+            database_refusals: Family::default(),
             strangers: Family::default(),
             bytes: Family::default(),
             enrolment_failures: Family::default(),
@@ -55,7 +92,7 @@ impl Metrics {
         let registry = &mut metrics.registry;
         registry.register(
             "sessions_open",
-            "Authenticated connections now",
+            "Connections now that have authenticated, or that may log in on a direct listener",
             metrics.open.clone(),
         );
         registry.register(
@@ -65,8 +102,14 @@ impl Metrics {
         );
         registry.register(
             "sessions_refused",
-            "Authenticated peers that got no tunnel, by the refusal's code or the failure's kind",
+            "Authenticated peers that got no tunnel, and clients of a direct listener without a session, \
+            by the refusal's code or the failure's kind",
             metrics.refused.clone(),
+        );
+        registry.register(
+            "database_refusals",
+            "Logins that the database refused, by cause",
+            metrics.database_refusals.clone(),
         );
         registry.register(
             "handshakes_failed",
@@ -97,23 +140,37 @@ impl Metrics {
     }
 
     /// A peer has authenticated; the guard counts it out again.
-    pub(crate) fn opened(&self) -> Open<'_> {
-        self.open.inc();
-        Open(&self.open)
+    pub(crate) fn opened(&self, via: Via) -> Open {
+        let listener = via.as_str();
+        let open = self.open.get_or_create(&OnlyVia { listener }).clone();
+        open.inc();
+        Open(open)
     }
 
     /// A tunnel has ended.
-    pub(crate) fn ended(&self, by: &'static str, up: u64, down: u64) {
-        self.ended.get_or_create(&Kind { kind: by }).inc();
+    pub(crate) fn ended(&self, via: Via, by: &'static str, up: u64, down: u64) {
+        let listener = via.as_str();
+        self.ended
+            .get_or_create(&KindVia { kind: by, listener })
+            .inc();
         let bytes = |direction| self.bytes.get_or_create(&OneWay { direction }).clone();
         bytes("up").inc_by(up);
         bytes("down").inc_by(down);
     }
 
     /// An authenticated peer has got no tunnel.
-    pub(crate) fn refused(&self, code: Option<Code>, kind: &'static str) {
+    pub(crate) fn refused(&self, via: Via, code: Option<Code>, kind: &'static str) {
         let kind = code.map_or(kind, Code::as_str);
-        self.refused.get_or_create(&Kind { kind }).inc();
+        let listener = via.as_str();
+        self.refused
+            .get_or_create(&KindVia { kind, listener })
+            .inc();
+    }
+
+    /// The database has refused a login with that error.
+    pub(crate) fn refused_by_database(&self, number: u16) {
+        let cause = cause(number);
+        self.database_refusals.get_or_create(&Cause { cause }).inc();
     }
 
     /// Somebody has not authenticated.
@@ -141,11 +198,30 @@ impl Metrics {
     }
 }
 
+/// What an error number of a database's means for a login (MySQL's and MariaDB's error references).
+const fn cause(number: u16) -> &'static str {
+    match number {
+        1040 => "too-many-connections",
+        1043 => "bad-handshake",
+        1044 | 1045 | 1698 => "access-denied",
+        1049 => "unknown-database",
+        1053 => "shutting-down",
+        1129 => "host-blocked",
+        1130 => "host-not-allowed",
+        1156 | 1158 | 1159 | 1160 | 1161 => "network",
+        1203 | 1226 => "user-limit",
+        1820 | 1862 => "password-expired",
+        3118 | 4151 => "account-locked",
+        3159 => "secure-transport-required",
+        _ => "other",
+    }
+}
+
 /// One open session.
 #[derive(Debug)]
-pub(crate) struct Open<'a>(&'a Gauge);
+pub(crate) struct Open(Gauge);
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -158,19 +234,24 @@ mod tests {
     #[test]
     fn what_happened_is_counted_under_stable_words() {
         let metrics = Metrics::new();
-        let open = metrics.opened();
-        assert!(metrics.encode().contains("csql_server_sessions_open 1\n"));
+        let open = metrics.opened(Via::Tunnel);
+        let one = "csql_server_sessions_open{listener=\"tunnel\"} 1\n";
+        assert!(metrics.encode().contains(one));
         drop(open);
-        metrics.ended("application", 7, 9);
-        metrics.refused(Some(Code::NoGrant), "refused");
-        metrics.refused(None, "handshake-closed");
+        metrics.ended(Via::Tunnel, "application", 7, 9);
+        metrics.refused(Via::Direct, Some(Code::NoGrant), "refused");
+        metrics.refused(Via::Direct, None, "handshake-closed");
+        metrics.refused_by_database(1129);
+        metrics.refused_by_database(65_000);
         metrics.stranger("tls-deadline");
         let text = metrics.encode();
         for line in [
-            "csql_server_sessions_open 0\n",
-            "csql_server_sessions_ended_total{kind=\"application\"} 1\n",
-            "csql_server_sessions_refused_total{kind=\"no-grant\"} 1\n",
-            "csql_server_sessions_refused_total{kind=\"handshake-closed\"} 1\n",
+            "csql_server_sessions_open{listener=\"tunnel\"} 0\n",
+            "csql_server_sessions_ended_total{kind=\"application\",listener=\"tunnel\"} 1\n",
+            "csql_server_sessions_refused_total{kind=\"no-grant\",listener=\"direct\"} 1\n",
+            "csql_server_sessions_refused_total{kind=\"handshake-closed\",listener=\"direct\"} 1\n",
+            "csql_server_database_refusals_total{cause=\"host-blocked\"} 1\n",
+            "csql_server_database_refusals_total{cause=\"other\"} 1\n",
             "csql_server_handshakes_failed_total{kind=\"tls-deadline\"} 1\n",
             "csql_server_bytes_total{direction=\"up\"} 7\n",
             "csql_server_bytes_total{direction=\"down\"} 9\n",

@@ -1,6 +1,8 @@
 //! What comes before the runtime: the key file, the ports and the address file, while the program may still be root;
 //! then it becomes an ordinary user.
 
+mod leg;
+
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -9,10 +11,10 @@ use proto::Engine;
 use proto::mysql::RsaKey;
 use rustix::process::geteuid;
 use transport::authority::Credentials;
-use transport::tls::PrivateKey;
+use transport::tls::{DatabaseTls, PrivateKey};
 
 use crate::backend::Database;
-use crate::config::Config;
+use crate::config::{Config, InstanceConfig};
 use crate::error::ServeError;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -23,6 +25,8 @@ pub struct Prepared {
     pub(crate) credentials: Credentials,
     pub(crate) root_pem: Option<String>,
     pub(crate) tunnels: TcpListener,
+    /// For each instance, its listener for clients that come without cloudsql-proxy, and its TLS to the database.
+    pub(crate) instances: Vec<(Option<TcpListener>, Option<DatabaseTls>)>,
     pub(crate) http: Option<TcpListener>,
     pub(crate) key: PrivateKey,
     pub(crate) rsa_key: Option<RsaKey>,
@@ -32,6 +36,12 @@ impl Prepared {
     /// Where tunnels arrive; with port 0 in the settings this is how to know.
     pub fn tunnel_address(&self) -> Option<SocketAddr> {
         self.tunnels.local_addr().ok()
+    }
+
+    /// Where MySQL clients of an instance arrive, in the order of the settings, if it has such a listener.
+    pub fn mysql_address(&self, instance: usize) -> Option<SocketAddr> {
+        let (listener, _) = self.instances.get(instance)?;
+        listener.as_ref()?.local_addr().ok()
     }
 
     /// Where probes arrive.
@@ -57,12 +67,9 @@ pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
         .transpose()?;
     let tunnels = bind(config.listen)?;
     let http = config.http.map(bind).transpose()?;
-    if let (Some(path), Ok(address)) = (&config.address_file, tunnels.local_addr()) {
-        daemon::address_file::write(path, address).map_err(|source| ServeError::AddressFile {
-            path: path.clone(),
-            source,
-        })?;
-    }
+    let instances = config.instances.iter().map(instance);
+    let instances = instances.collect::<Result<Vec<_>, _>>()?;
+    tell(config.address_file.as_deref(), &tunnels)?;
     if let Some(user) = &config.run_as {
         let run_as =
             |error: crate::run_as::RunAsError| ServeError::RunAs(transport::error::chain(&error));
@@ -79,9 +86,33 @@ pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
         credentials,
         root_pem,
         tunnels,
+        instances,
         http,
         key,
         rsa_key,
+    })
+}
+
+fn instance(
+    config: &InstanceConfig,
+) -> Result<(Option<TcpListener>, Option<DatabaseTls>), ServeError> {
+    let tls = leg::tls(config)?;
+    let Some(direct) = &config.direct else {
+        return Ok((None, tls));
+    };
+    let listener = bind(direct.listen)?;
+    tell(direct.address_file.as_deref(), &listener)?;
+    Ok((Some(listener), tls))
+}
+
+/// Writes where it listens.
+fn tell(path: Option<&Path>, listener: &TcpListener) -> Result<(), ServeError> {
+    let (Some(path), Ok(address)) = (path, listener.local_addr()) else {
+        return Ok(());
+    };
+    daemon::address_file::write(path, address).map_err(|source| ServeError::AddressFile {
+        path: path.to_owned(),
+        source,
     })
 }
 
@@ -103,7 +134,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 /// Only databases that hold their leg for secure are spared the RSA exchange, and only there we must answer for them.
 fn needs_rsa(config: &Config) -> bool {
     config.instances.iter().any(|instance| {
-        matches!(instance.database, Database::Unix(_))
+        matches!(instance.database, Database::Unix(_) | Database::Tls { .. })
             && instance.engine.is_none_or(|engine| engine == Engine::Mysql)
     })
 }

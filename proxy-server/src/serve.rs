@@ -11,10 +11,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use transport::accept::{Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
-use transport::tls::{PrivateKey, TlsServer};
+use transport::tls::{DatabaseTls, PrivateKey, TlsServer};
 use transport::tunnel;
 
-use crate::config::Config;
+use crate::config::{Certificates, Config};
+use crate::direct::{self, Direct};
 use crate::enrolment::{self, Ca};
 use crate::error::ServeError;
 use crate::limits::Limits;
@@ -39,7 +40,9 @@ pub async fn serve(
     let listener = Listener::from_std(prepared.tunnels)
         .map_err(|error| setup("the listener", error.to_string()))?;
     let ca = ca(prepared.credentials, prepared.root_pem, prepared.key)?;
-    let agent = Arc::new(agent(&config, &ca, prepared.rsa_key, &shutdown)?);
+    let (direct, legs) = prepared.instances.into_iter().unzip();
+    let agent = Arc::new(agent(&config, &ca, legs, prepared.rsa_key, &shutdown)?);
+    let direct = directs(&agent, direct)?;
 
     let background = Background::default();
     enrolment::start(
@@ -59,6 +62,11 @@ pub async fn serve(
     );
     daemon::notify::ready();
     let sessions = TaskTracker::new();
+    for (listener, direct) in direct {
+        background
+            .tasks
+            .spawn(accept_direct(listener, direct, sessions.clone()));
+    }
     accept(listener, &agent, config.ceilings.handshakes, &sessions).await;
     daemon::notify::stopping();
     let drained = drain(&sessions, &agent, config.drain, &shutdown.now).await;
@@ -97,12 +105,15 @@ fn ca(
 fn agent(
     config: &Config,
     ca: &Ca,
+    legs: Vec<Option<DatabaseTls>>,
     rsa_key: Option<RsaKey>,
     shutdown: &Shutdown,
 ) -> Result<Agent, ServeError> {
-    let instances = config.instances.iter().cloned();
+    let instances = config.instances.iter().cloned().zip(legs);
     let served = Arc::new(Served {
-        instances: instances.map(Instance::new).map(Arc::new).collect(),
+        instances: instances
+            .map(|(config, leg)| Arc::new(Instance::new(config, leg)))
+            .collect(),
         clock: ca.authority.clock(),
     });
     let tls = TlsServer::new(Arc::clone(&served) as _, ca.authority.clock())
@@ -135,6 +146,49 @@ async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessi
             agent.metrics.stranger("limit");
             std::future::ready(())
         },
+    )
+    .await;
+}
+
+/// The listeners for MySQL clients, each with its instance.
+fn directs(
+    agent: &Arc<Agent>,
+    listeners: Vec<Option<std::net::TcpListener>>,
+) -> Result<Vec<(Listener, Direct)>, ServeError> {
+    let mut directs = Vec::new();
+    for (listener, instance) in listeners.into_iter().zip(&agent.served.instances) {
+        let (Some(listener), Some(config)) = (listener, &instance.direct) else {
+            continue;
+        };
+        let listener = Listener::from_std(listener)
+            .map_err(|error| setup("the direct listener", error.to_string()))?;
+        let certificates = config.certificates != Certificates::Off;
+        info!(
+            address = listener.local(),
+            instance = %instance.wanted,
+            certificates,
+            "listening for MySQL clients"
+        );
+        let direct = Direct {
+            agent: Arc::clone(agent),
+            instance: Arc::clone(instance),
+            config: config.clone(),
+        };
+        directs.push((listener, direct));
+    }
+    Ok(directs)
+}
+
+/// Accepts MySQL clients until the drain begins.
+async fn accept_direct(listener: Listener, direct: Direct, sessions: TaskTracker) {
+    let permits = Arc::new(Semaphore::new(direct.config.max_logins));
+    accept_loop(
+        listener,
+        permits,
+        direct.agent.drain.clone(),
+        &sessions,
+        |socket, peer, permit| direct::run(direct.clone(), socket, peer, permit),
+        |socket, peer| direct::beyond(direct.clone(), socket, peer),
     )
     .await;
 }

@@ -2,6 +2,7 @@
 
 mod record;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::frame::{Answer, Hello, Transport, VERSION};
@@ -20,13 +21,12 @@ use crate::carry::{self, Bounds};
 use crate::config::Deadlines;
 use crate::error::SessionError;
 use crate::limits::Limits;
-use crate::login::{self, Rules};
+use crate::login::{self, Duplex, Rules};
 use crate::material::{Instance, Served};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Via};
 use crate::preamble;
 use crate::refuse::{Words, say_and_close};
-use record::Record;
-pub(crate) use record::Strangers;
+pub(crate) use record::{Record, Strangers};
 
 /// What all sessions share.
 pub(crate) struct Agent {
@@ -73,7 +73,7 @@ pub(crate) async fn run(
 
 /// A peer that has proved who it is: it gets a tunnel, or is told why not.
 async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, room: R) {
-    let _open = agent.metrics.opened();
+    let _open = agent.metrics.opened(Via::Tunnel);
     let mut told = Told::new(agent, &tls);
     match tunnel(agent, &mut tls, record, &mut told, room).await {
         Ok(ended) => record.ended(&agent.metrics, &ended),
@@ -103,8 +103,9 @@ async fn tunnel<R>(
     let (instance, admitted) = admit(agent, tls, hello.as_ref())?;
     let _permit = agent.limits.session(&tls.identity.account)?;
     record.admitted(&admitted);
-    let place = &instance.database;
-    let mut database = place.dial(within(agent.deadlines.dial)).await?;
+    let source = source(record.peer(), hello.as_ref());
+    let dial_deadline = within(agent.deadlines.dial);
+    let mut database = instance.backend.dial(source, dial_deadline).await?;
     let login_deadline = within(agent.deadlines.login);
     let stream = &mut tls.stream;
     told.database_speaks();
@@ -112,36 +113,69 @@ async fn tunnel<R>(
         preamble::answer(stream, &Answer::Ok { version: VERSION }, login_deadline).await?;
     }
     let rules = rules(agent, instance, admitted, tls.dialect, hello.as_ref());
-    let opened = login::run(rules, (stream, &mut database), login_deadline).await?;
+    converse(
+        agent,
+        record,
+        rules,
+        (),
+        (stream, &mut database),
+        login_deadline,
+    )
+    .await
+}
+
+/// What tunnels and direct sessions have in common: the login, and then bytes both ways. `room` is given back between.
+pub(crate) async fn converse<A: Duplex, D: Duplex, R>(
+    agent: &Agent,
+    record: &Record,
+    rules: Rules<'_>,
+    room: R,
+    ends: (&mut A, &mut D),
+    deadline: Instant,
+) -> Result<Ended, SessionError> {
+    let opened = login::run(rules, ends, deadline).await?;
+    drop(room);
     record.logged_in(opened.mysql.as_ref().map(|session| &session.logged_in));
     let bounds = Bounds {
         limits: &agent.tunnel_limits,
         login: agent.deadlines.login,
         cut: &agent.cut,
     };
-    Ok(carry::run(opened, &mut database, &bounds).await?)
+    Ok(carry::run(opened, &bounds).await?)
+}
+
+/// Whose connection the database is told it is: the application's where the client names its address. An application on
+/// the client's own machine is known there as loopback; here it is known as that machine.
+fn source(peer: Peer, hello: Option<&Hello>) -> Option<SocketAddr> {
+    let named = hello.and_then(|hello| hello.peer.as_deref()?.parse::<SocketAddr>().ok());
+    named
+        .filter(|addr| !addr.ip().to_canonical().is_loopback())
+        .or(peer.addr)
 }
 
 /// A bare peer does not say how its application reached it, but what it reached us by is TLS, and the drivers inside
 /// Google's connectors that look at their socket see just that.
-fn rules(
+fn rules<'r>(
     agent: &Agent,
-    instance: &Instance,
+    instance: &'r Instance,
     admitted: Admitted,
     dialect: Dialect,
     hello: Option<&Hello>,
-) -> Rules {
+) -> Rules<'r> {
     Rules {
         engine: admitted.engine,
         options: LoginOptions {
             application: hello.map_or(Transport::Tls, |hello| hello.transport),
-            database: instance.database.leg(),
+            database: instance.backend.place.leg(),
             rsa_key: agent.rsa_key.clone(),
             allowed_users: admitted.grant.db_users,
             allowed_schemas: admitted.grant.schemas,
             inner_tls: instance.inner_tls(dialect),
         },
         tls: instance.local_tls().ok(),
+        gate: None,
+        database_tls: instance.backend.tls.as_ref(),
+        version: &instance.version,
     }
 }
 
@@ -164,10 +198,12 @@ fn admit<'a>(
     };
     let admitted = admission::decide(asking, standing, now)?;
     let instance = instance.ok_or_else(|| admission::not_served(&tls.identity.instance))?;
+    instance.backend.check(admitted.engine)?;
     Ok((instance, admitted))
 }
 
-fn draining() -> Refusal {
+/// What new sessions are told once the agent has been asked to stop.
+pub(crate) fn draining() -> Refusal {
     Refusal::new(
         Code::Draining,
         "the agent is stopping",
@@ -209,5 +245,41 @@ impl Told {
             (_, Some(refusal)) if !self.database_speaks => self.words.of(&refusal),
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_beside_its_client_is_known_by_the_clients_address() {
+        let hello = |peer: Option<&str>| Hello {
+            version: VERSION,
+            capabilities: vec![],
+            session_id: String::new(),
+            instance: String::new(),
+            transport: Transport::Tcp,
+            peer: peer.map(str::to_owned),
+            uid: None,
+            client: String::new(),
+        };
+        let client: SocketAddr = "192.0.2.1:5".parse().unwrap();
+        let peer = Peer {
+            addr: Some(client),
+            ..Peer::default()
+        };
+        let application = "192.0.2.9:7";
+        for (said, expected) in [
+            (Some(application), Some(application.parse().unwrap())),
+            (Some("127.0.0.1:7"), Some(client)),
+            (Some("[::ffff:127.0.0.1]:7"), Some(client)),
+            (Some("nonsense"), Some(client)),
+            (None, Some(client)),
+        ] {
+            assert_eq!(source(peer, Some(&hello(said))), expected, "{said:?}");
+        }
+        assert_eq!(source(peer, None), Some(client));
+        assert_eq!(source(Peer::default(), None), None);
     }
 }

@@ -37,7 +37,7 @@ pub struct Settings {
     )]
     pub instance: Vec<String>,
 
-    /// Where the database listens: `unix:/PATH` or `tcp:HOST:PORT`
+    /// Where the database listens: `unix:/PATH`, `tcp:HOST:PORT`, or `tls:HOST:PORT` for TLS of the agent's own
     #[arg(long, env = "CSQL_SERVER_DATABASE", value_name = "DATABASE")]
     pub database: Option<String>,
 
@@ -50,7 +50,70 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_INNER_TLS", value_name = "MODE")]
     pub inner_tls: Option<String>,
 
-    /// Allow a database leg that leaves this machine. It is not encrypted
+    /// PEM file with the CA of a `tls:` database, or with its own certificate
+    #[arg(long, env = "CSQL_SERVER_DATABASE_CA", value_name = "FILE")]
+    pub database_ca: Option<PathBuf>,
+
+    /// SHA-256 of a `tls:` database's certificate: `sha256:` and 64 hexadecimal digits
+    #[arg(
+        long,
+        env = "CSQL_SERVER_DATABASE_FINGERPRINT",
+        value_name = "FINGERPRINT"
+    )]
+    pub database_fingerprint: Option<String>,
+
+    /// Name that a `tls:` database's certificate must have [default: the host's, where it has names at all]
+    #[arg(long, env = "CSQL_SERVER_DATABASE_NAME", value_name = "NAME")]
+    pub database_name: Option<String>,
+
+    /// PEM file with the certificate that the agent shows to a `tls:` database, for accounts that REQUIRE X509
+    #[arg(
+        long,
+        env = "CSQL_SERVER_DATABASE_CLIENT_CERTIFICATE",
+        value_name = "FILE"
+    )]
+    pub database_client_certificate: Option<PathBuf>,
+
+    /// PEM file with that certificate's key
+    #[arg(long, env = "CSQL_SERVER_DATABASE_CLIENT_KEY", value_name = "FILE")]
+    pub database_client_key: Option<PathBuf>,
+
+    /// Tell a MariaDB by the PROXY protocol whose connection each one is. It must allow it: proxy_protocol_networks
+    #[arg(
+        long,
+        env = "CSQL_SERVER_PROXY_PROTOCOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub proxy_protocol: Option<bool>,
+
+    /// Address and port for MySQL clients that come without cloudsql-proxy, by TLS of their own
+    #[arg(long, env = "CSQL_SERVER_MYSQL_LISTEN", value_name = "ADDRESS:PORT")]
+    pub mysql_listen: Option<SocketAddr>,
+
+    /// Whether TLS is offered there: off, allow or require [default: require]
+    #[arg(long, env = "CSQL_SERVER_MYSQL_LISTEN_TLS", value_name = "MODE")]
+    pub mysql_listen_tls: Option<String>,
+
+    /// Whether clients there show a certificate of the instance's: off, optional or required [default: off: nobody is
+    /// identified, and only the database's own passwords protect it]
+    #[arg(
+        long,
+        env = "CSQL_SERVER_MYSQL_LISTEN_CLIENT_CERTIFICATE",
+        value_name = "MODE"
+    )]
+    pub mysql_listen_client_certificate: Option<String>,
+
+    /// Most logins in progress there; a connection beyond is refused [default: 64]
+    #[arg(long, env = "CSQL_SERVER_MYSQL_LISTEN_MAX_LOGINS", value_name = "N")]
+    pub mysql_listen_max_logins: Option<usize>,
+
+    /// File that the address and port of that listener are written to, once it listens
+    #[arg(long, env = "CSQL_SERVER_MYSQL_ADDRESS_FILE", value_name = "FILE")]
+    pub mysql_address_file: Option<PathBuf>,
+
+    /// Allow a `tcp:` database that is not on this machine. The bytes to it are not encrypted
     #[arg(
         long,
         env = "CSQL_SERVER_ALLOW_REMOTE_DATABASE",
@@ -135,6 +198,17 @@ daemon::overlay!(Settings {
     database,
     engine,
     inner_tls,
+    database_ca,
+    database_fingerprint,
+    database_name,
+    database_client_certificate,
+    database_client_key,
+    proxy_protocol,
+    mysql_listen,
+    mysql_listen_tls,
+    mysql_listen_client_certificate,
+    mysql_listen_max_logins,
+    mysql_address_file,
     allow_remote_database,
     listen,
     address_file,

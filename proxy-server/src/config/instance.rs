@@ -1,13 +1,28 @@
 //! One instance as it is named in the settings: a name, and parameters that hold for it alone.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use daemon::settings::nearest;
 use proto::instance::{InvalidName, check_label};
 use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 
+use super::direct::DirectConfig;
+use super::leg::LegConfig;
 use crate::backend::Database;
+
+/// What may stand behind an instance's name.
+const PARAMETERS: [&str; 8] = [
+    "database",
+    "engine",
+    "inner-tls",
+    "database-ca",
+    "database-fingerprint",
+    "database-name",
+    "proxy-protocol",
+    "mysql-listen",
+];
 
 /// The instance that the operator names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,11 +87,21 @@ pub(crate) struct InstanceConfig {
     pub(crate) engine: Option<Engine>,
     /// Whether MySQL's applications are offered TLS, when the operator says so.
     pub(crate) inner_tls: Option<InnerTls>,
+    /// How TLS to its database goes.
+    pub(crate) leg: LegConfig,
+    /// Whether its database is told whose connections they are.
+    pub(crate) proxy_protocol: bool,
+    /// Its listener for clients that come without cloudsql-proxy.
+    pub(crate) direct: Option<DirectConfig>,
 }
 
 /// What holds for all instances that do not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Common {
+    pub(super) leg: LegConfig,
+    pub(super) proxy_protocol: bool,
+    /// Where the direct listener is, where there is one instance only.
+    pub(super) mysql_listen: Option<SocketAddr>,
     pub(super) database: Option<Database>,
     pub(super) engine: Option<Engine>,
     pub(super) inner_tls: Option<InnerTls>,
@@ -99,42 +124,61 @@ impl Parsed {
     }
 }
 
-/// Reads `NAME` or `NAME?database=...&engine=...&inner-tls=...`; what is not said there is as common to all.
-pub(super) fn parse(text: &str, common: &Common) -> Parsed {
+/// Reads `NAME` or `NAME?database=...&engine=...` with any of [`PARAMETERS`]; what is not said there is as common to all.
+pub(super) fn parse(text: &str, common: &Common, direct: &DirectConfig) -> Parsed {
     let mut parsed = Parsed::default();
     let (name, query) = text.split_once('?').unwrap_or((text, ""));
     let wanted = parsed.keep("", Wanted::parse(name));
-    let Common {
-        mut database,
-        mut engine,
-        mut inner_tls,
-        excused,
-    } = common.clone();
-    let mut named = false;
+    let mut said = common.clone();
     for (key, value) in parameters(query) {
-        match key {
-            "database" => {
-                named = true;
-                database = parsed.keep("database: ", decoded(value).parse());
-            }
-            "engine" => engine = parsed.keep("engine: ", value.parse()),
-            "inner-tls" => inner_tls = parsed.keep("inner-tls: ", value.parse()),
-            _ => parsed.problems.push(unknown(key)),
-        }
+        said.hear(key, &decoded(value), &mut parsed);
     }
-    if database.is_none() && !named && !excused {
+    if said.database.is_none() && !said.excused {
         let problem = "no database: say --database, or ?database=unix:/PATH behind the name";
         parsed.problems.push(problem.to_owned());
     }
-    if let (Some(wanted), Some(database)) = (wanted, database) {
+    if let (Some(wanted), Some(database)) = (wanted, said.database) {
         parsed.instance = Some(InstanceConfig {
             wanted,
             database,
-            engine,
-            inner_tls,
+            engine: said.engine,
+            inner_tls: said.inner_tls,
+            leg: said.leg,
+            proxy_protocol: said.proxy_protocol,
+            direct: said.mysql_listen.map(|listen| DirectConfig {
+                listen,
+                ..direct.clone()
+            }),
         });
     }
     parsed
+}
+
+impl Common {
+    /// One parameter: it holds instead of what is common.
+    fn hear(&mut self, key: &str, value: &str, parsed: &mut Parsed) {
+        match key {
+            "database" => {
+                self.database = parsed.keep("database: ", value.parse());
+                // A wrong one has been complained about.
+                self.excused = true;
+            }
+            "engine" => self.engine = parsed.keep("engine: ", value.parse()),
+            "inner-tls" => self.inner_tls = parsed.keep("inner-tls: ", value.parse()),
+            "database-ca" => self.leg.ca = Some(value.into()),
+            "database-fingerprint" => {
+                self.leg.fingerprint = parsed.keep("database-fingerprint: ", value.parse());
+            }
+            "database-name" => self.leg.name = Some(value.to_owned()),
+            "proxy-protocol" => {
+                self.proxy_protocol = parsed
+                    .keep("proxy-protocol: ", value.parse())
+                    .unwrap_or(false);
+            }
+            "mysql-listen" => self.mysql_listen = parsed.keep("mysql-listen: ", value.parse()),
+            _ => parsed.problems.push(unknown(key)),
+        }
+    }
 }
 
 fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -145,9 +189,12 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn unknown(key: &str) -> String {
-    match nearest(key, ["database", "engine", "inner-tls"]) {
+    match nearest(key, PARAMETERS) {
         Some(meant) => format!("there is no parameter {key}; did you mean {meant}?"),
-        None => format!("there is no parameter {key}; there are database, engine and inner-tls"),
+        None => format!(
+            "there is no parameter {key}; there are {}",
+            PARAMETERS.join(", ")
+        ),
     }
 }
 
@@ -172,62 +219,4 @@ fn decoded(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problems(text: &str) -> Vec<String> {
-        parse(text, &Common::default()).problems
-    }
-
-    #[test]
-    fn parameters_behind_the_name_win_over_the_common_ones() {
-        let database: Database = "tcp:127.0.0.1:3306".parse().unwrap();
-        let common = Common {
-            database: Some(database.clone()),
-            engine: Some(Engine::Mysql),
-            inner_tls: Some(InnerTls::Require),
-            excused: false,
-        };
-        let parsed = parse(
-            "p:r:i?database=unix:/a%26b&engine=tcp&inner-tls=off",
-            &common,
-        );
-        let instance = parsed.instance.unwrap();
-        assert_eq!(instance.inner_tls, Some(InnerTls::Off));
-        assert_eq!(instance.database, Database::Unix("/a&b".into()));
-        assert_eq!(instance.engine, Some(Engine::Tcp));
-        let instance = parse("db1", &common).instance.unwrap();
-        assert_eq!(instance.inner_tls, Some(InnerTls::Require));
-        assert_eq!(instance.database, database);
-        assert_eq!(instance.engine, Some(Engine::Mysql));
-        assert_eq!(instance.wanted, Wanted::Short("db1".into()));
-    }
-
-    #[test]
-    fn every_problem_of_an_instance_is_told() {
-        assert_eq!(
-            problems("p:r:i?database=x&engine=oracle&databse=y").len(),
-            3
-        );
-        assert!(problems("p:r:i?databse=y")[0].contains("did you mean database?"));
-        assert!(problems("p:r:i?port=1")[0].contains("there are database, engine and inner-tls"));
-        assert!(problems("p:r:i")[0].contains("no database"));
-        assert_eq!(problems("P:r:i?database=unix:/x").len(), 1);
-        assert_eq!(problems("../x?database=unix:/x").len(), 1);
-    }
-
-    #[test]
-    fn a_percent_that_escapes_nothing_stands_for_itself() {
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%+1%zz%41"), "%+1%zzA");
-    }
-
-    #[test]
-    fn a_short_name_means_any_region_and_a_full_one_its_own() {
-        let name: InstanceName = "p:r:i".parse().unwrap();
-        assert!(Wanted::parse("i").unwrap().is(&name));
-        assert!(Wanted::parse("p:r:i").unwrap().is(&name));
-        assert!(!Wanted::parse("p:r2:i").unwrap().is(&name));
-        assert!(!Wanted::parse("j").unwrap().is(&name));
-    }
-}
+mod tests;

@@ -1,3 +1,5 @@
+use proto::mysql::InnerTls;
+
 use super::*;
 
 fn good() -> Settings {
@@ -32,7 +34,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         Settings {
             credentials_file: None,
             instance: vec!["P".into(), "db1?engine=x".into()],
-            database: Some("tls:x:1".into()),
+            database: Some("tls:x".into()),
             run_as: Some("root".into()),
             max_connections: Some(0),
             ..good()
@@ -43,7 +45,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         "credentials-file: missing",
         "instance P: ",
         "instance db1?engine=x: engine: ",
-        "database: tls: is not supported; a database is unix:/PATH or tcp:HOST:PORT",
+        "database: a database is unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT",
         "run-as: --run-as names root",
         "max-connections: expected 1 or more, found 0",
     ] {
@@ -142,4 +144,155 @@ fn a_file_has_the_flags_names_and_its_mistakes_are_told() {
     let told = daemon::settings::load(Settings::default(), Some(&path)).unwrap_err();
     assert_eq!(told.iter().count(), 2);
     assert!(told.to_string().contains("did you mean listen?"));
+}
+
+#[test]
+fn a_direct_listener_asks_for_tls_unless_told_otherwise_and_belongs_to_one_instance() {
+    let listen = || Some("0.0.0.0:3306".parse().unwrap());
+    let config = Config::new(
+        Settings {
+            mysql_listen: listen(),
+            ..good()
+        },
+        false,
+    );
+    let direct = config.unwrap().instances[0].direct.clone().unwrap();
+    assert_eq!(direct.tls, InnerTls::Require);
+    assert_eq!(direct.certificates, Certificates::Off);
+    let several = complaints(
+        Settings {
+            mysql_listen: listen(),
+            instance: vec!["i".into(), "j".into()],
+            ..good()
+        },
+        false,
+    );
+    assert!(several[0].contains("?mysql-listen="), "{several:?}");
+    let own = Settings {
+        instance: vec!["i?mysql-listen=127.0.0.1:1".into(), "j".into()],
+        ..good()
+    };
+    let config = Config::new(own, false).unwrap();
+    let listening = config.instances.iter().map(|one| one.direct.is_some());
+    assert_eq!(listening.collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn what_does_not_fit_a_direct_listener_is_told() {
+    let told = |tls: &str, certificates: &str, engine: Option<&str>| {
+        complaints(
+            Settings {
+                mysql_listen: Some("0.0.0.0:3306".parse().unwrap()),
+                mysql_listen_tls: Some(tls.into()),
+                mysql_listen_client_certificate: Some(certificates.into()),
+                engine: engine.map(str::to_owned),
+                ..good()
+            },
+            false,
+        )
+    };
+    assert!(told("require", "required", None).is_empty());
+    assert!(told("allow", "optional", None).is_empty());
+    assert!(told("allow", "required", None)[0].contains("--mysql-listen-tls require"));
+    assert!(told("off", "optional", None)[0].contains("allow or require"));
+    assert_eq!(told("maybe", "perhaps", None).len(), 2);
+    assert!(told("off", "off", Some("postgres"))[0].contains("only MySQL and MariaDB"));
+    let nothing = complaints(
+        Settings {
+            mysql_listen_tls: Some("off".into()),
+            mysql_address_file: Some("x".into()),
+            ..good()
+        },
+        false,
+    );
+    assert_eq!(nothing.len(), 2);
+    let listener = Settings {
+        instance: vec!["i?mysql-listen=127.0.0.1:1".into(), "j".into()],
+        mysql_listen_tls: Some("off".into()),
+        ..good()
+    };
+    assert!(complaints(listener, false).is_empty());
+}
+
+#[test]
+fn root_and_a_direct_listener_on_a_unix_socket_leg_are_no_exception() {
+    let settings = Settings {
+        database: Some("unix:/run/mysqld/mysqld.sock".into()),
+        mysql_listen: Some("0.0.0.0:3306".parse().unwrap()),
+        ..good()
+    };
+    assert!(complaints(settings, true)[0].contains("--run-as USER"));
+}
+
+/// Settings of a database behind TLS.
+fn tls() -> Settings {
+    Settings {
+        database: Some("tls:db.example:3306".into()),
+        ..good()
+    }
+}
+
+#[test]
+fn tls_to_a_database_needs_to_know_whom_to_believe() {
+    let told = complaints(tls(), false);
+    assert_eq!(told.len(), 1);
+    for part in [
+        "--database-ca",
+        "--database-fingerprint",
+        "openssl s_client -starttls mysql -connect db.example:3306",
+    ] {
+        assert!(told[0].contains(part), "{told:?}");
+    }
+    let ca = Settings {
+        database_ca: Some("ca.pem".into()),
+        ..tls()
+    };
+    let config = Config::new(ca, false).unwrap();
+    assert_eq!(config.instances[0].leg.ca, Some("ca.pem".into()));
+    let fingerprint = |text: String| Settings {
+        database_fingerprint: Some(text),
+        ..tls()
+    };
+    let colons = vec!["AB"; 32].join(":");
+    assert!(complaints(fingerprint(format!("sha256:{colons}")), false).is_empty());
+    assert_eq!(complaints(fingerprint(colons), false).len(), 1);
+}
+
+#[test]
+fn words_on_certificates_that_have_no_effect_are_complained_about() {
+    let plain = complaints(
+        Settings {
+            database_ca: Some("ca.pem".into()),
+            ..good()
+        },
+        false,
+    );
+    assert!(plain[0].contains("without TLS"), "{plain:?}");
+    let half = complaints(
+        Settings {
+            database_ca: Some("ca.pem".into()),
+            database_client_key: Some("key.pem".into()),
+            ..tls()
+        },
+        false,
+    );
+    assert!(half[0].contains("come together"), "{half:?}");
+    let both = complaints(
+        Settings {
+            database_ca: Some("ca.pem".into()),
+            database_fingerprint: Some(format!("sha256:{}", "ab".repeat(32))),
+            ..tls()
+        },
+        false,
+    );
+    assert!(both[0].contains("say one of them"), "{both:?}");
+    let engine = complaints(
+        Settings {
+            database_ca: Some("ca.pem".into()),
+            engine: Some("tcp".into()),
+            ..tls()
+        },
+        false,
+    );
+    assert!(engine[0].contains("for MySQL and MariaDB"), "{engine:?}");
 }

@@ -24,6 +24,14 @@ pub(crate) enum LoginError {
     /// The application asks for TLS, and we have nothing to show.
     #[error("there is no certificate for the application's TLS")]
     NoCertificate,
+    /// Our TLS to the database did not come about.
+    #[error("the TLS to the database failed")]
+    DatabaseTls {
+        /// How.
+        source: TlsError,
+        /// What is left to say to the application, in its protocol.
+        farewell: Vec<u8>,
+    },
     /// It broke off.
     #[error("the login broke off")]
     Handshake {
@@ -31,6 +39,8 @@ pub(crate) enum LoginError {
         source: HandshakeError,
         /// What is left to say to the application, in its protocol.
         farewell: Vec<u8>,
+        /// Whether the application has seen the database's greeting.
+        greeted: bool,
     },
 }
 
@@ -40,7 +50,30 @@ impl LoginError {
         let farewell = refusal(&source)
             .map(|refusal| machine.farewell(&refusal))
             .unwrap_or_default();
-        Self::Handshake { source, farewell }
+        Self::Handshake {
+            source,
+            farewell,
+            greeted: true,
+        }
+    }
+
+    /// Our TLS to the database failed when the application had said all it has to say before it.
+    pub(super) fn database_tls<M: Machine>(machine: &M, source: TlsError) -> Self {
+        let farewell = machine.farewell(&database_tls(&source));
+        Self::DatabaseTls { source, farewell }
+    }
+
+    /// The same, where the application has seen the database's greeting, or not.
+    pub(super) fn after_greeting(mut self, seen: bool) -> Self {
+        if let Self::Handshake { greeted, .. } = &mut self {
+            *greeted = seen;
+        }
+        self
+    }
+
+    /// Whether the application waits for a greeting still.
+    pub(crate) const fn is_before_greeting(&self) -> bool {
+        matches!(self, Self::Handshake { greeted: false, .. })
     }
 
     /// Says what is left to say where the application is spoken to now, and closes that.
@@ -49,7 +82,7 @@ impl LoginError {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         say_and_close(app, self.farewell()).await;
-        if let Self::Handshake { farewell, .. } = &mut self {
+        if let Self::Handshake { farewell, .. } | Self::DatabaseTls { farewell, .. } = &mut self {
             farewell.clear();
         }
         self
@@ -61,7 +94,7 @@ impl LoginError {
             Self::RefusedByDatabase(_) | Self::Refused(_) | Self::Tls(_) | Self::NoCertificate => {
                 &[]
             }
-            Self::Handshake { farewell, .. } => farewell,
+            Self::Handshake { farewell, .. } | Self::DatabaseTls { farewell, .. } => farewell,
         }
     }
 
@@ -70,6 +103,7 @@ impl LoginError {
         match self {
             Self::RefusedByDatabase(_) | Self::Tls(_) | Self::NoCertificate => None,
             Self::Refused(refusal) => Some(refusal.clone()),
+            Self::DatabaseTls { source, .. } => Some(database_tls(source)),
             Self::Handshake { source, .. } => refusal(source),
         }
     }
@@ -81,6 +115,7 @@ impl LoginError {
             Self::Refused(_) => "login-refused",
             Self::Tls(_) => "login-tls",
             Self::NoCertificate => "login-no-certificate",
+            Self::DatabaseTls { .. } => "database-tls",
             Self::Handshake { source, .. } => source.kind(),
         }
     }
@@ -90,9 +125,32 @@ impl LoginError {
         match self {
             Self::RefusedByDatabase(_) | Self::Refused(_) | Self::Tls(_) => Blame::Application,
             Self::NoCertificate => Blame::Ours,
+            Self::DatabaseTls { source, .. } => match source.blame() {
+                Blame::Ours => Blame::Ours,
+                _ => Blame::Database,
+            },
             Self::Handshake { source, .. } => source.blame(),
         }
     }
+}
+
+/// What the application is told when our TLS to the database fails; the details are for the agent's log.
+fn database_tls(error: &TlsError) -> Refusal {
+    let (reason, hint) = match error {
+        TlsError::ServerCertificate(_) => (
+            "the agent does not believe the database's certificate",
+            "see the agent's log, and check its --database-ca or --database-fingerprint",
+        ),
+        TlsError::Deadline | TlsError::Io(_) => (
+            "the database broke off the agent's TLS handshake",
+            "check the database's log on its host",
+        ),
+        _ => (
+            "the agent's TLS handshake with the database failed",
+            "see the agent's log",
+        ),
+    };
+    Refusal::new(Code::DatabaseRefused, reason, hint)
 }
 
 /// What the application is told of a broken exchange; nothing when the application itself is gone.

@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use daemon::log::SESSION;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use proto::Engine;
 use proto::frame::Hello;
 use proto::mysql::LoggedIn;
 use tokio::time::Instant;
 use tracing::{Span, debug, info, info_span, warn};
 use transport::error::chain;
 use transport::socket::Peer;
-use transport::tls::{Dialect, TlsError, TlsPeer};
+use transport::tls::{ClientIdentity, Dialect, TlsError, TlsPeer};
 use transport::tunnel::Ended;
 
 use crate::admission::Admitted;
+use crate::config::Wanted;
 use crate::error::SessionError;
 use crate::login::LoginError;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Via};
 
 /// Longest session id of a client's that is repeated in our log.
 const MAX_ID: usize = 64;
@@ -28,9 +30,47 @@ const STRANGERS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 pub(crate) struct Record {
     started: Instant,
     span: Span,
+    via: Via,
+    peer: Peer,
 }
 
 impl Record {
+    /// A session of a client that has not said who it is, and may never do.
+    pub(crate) fn direct(instance: &Wanted, peer: Peer) -> Self {
+        let span = info_span!(
+            "session",
+            id = own_id(),
+            instance = %instance,
+            principal = tracing::field::Empty,
+            serial = tracing::field::Empty,
+            peer.addr = %peer,
+            dialect = "direct",
+            engine = %Engine::Mysql,
+            db.user = tracing::field::Empty,
+            db.schema = tracing::field::Empty,
+            db.connection_id = tracing::field::Empty,
+        );
+        Self {
+            started: Instant::now(),
+            span,
+            via: Via::Direct,
+            peer,
+        }
+    }
+
+    /// Who is at the other end of the socket.
+    pub(crate) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// It has said who it is.
+    pub(crate) fn identified(&self, client: &ClientIdentity) {
+        let account = &client.identity.account;
+        self.span
+            .record("principal", tracing::field::display(account));
+        self.span.record("serial", &client.serial);
+    }
+
     pub(super) fn new(tls: &TlsPeer, peer: Peer) -> Self {
         let span = info_span!(
             "session",
@@ -51,10 +91,12 @@ impl Record {
         Self {
             started: Instant::now(),
             span,
+            via: Via::Tunnel,
+            peer,
         }
     }
 
-    pub(super) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
@@ -78,7 +120,7 @@ impl Record {
             .record("engine", tracing::field::display(admitted.engine));
     }
 
-    pub(super) fn logged_in(&self, logged_in: Option<&LoggedIn>) {
+    pub(crate) fn logged_in(&self, logged_in: Option<&LoggedIn>) {
         let Some(logged_in) = logged_in else {
             return;
         };
@@ -97,9 +139,9 @@ impl Record {
     }
 
     /// There was a tunnel.
-    pub(super) fn ended(&self, metrics: &Metrics, ended: &Ended) {
+    pub(crate) fn ended(&self, metrics: &Metrics, ended: &Ended) {
         let by = ended.by.as_str();
-        metrics.ended(by, ended.up, ended.down);
+        metrics.ended(self.via, by, ended.up, ended.down);
         info!(
             target: SESSION,
             duration_ms = self.duration_ms(),
@@ -113,15 +155,16 @@ impl Record {
 
     /// There was none. An application that goes away in the middle, and a database that does not like a password, are
     /// everyday business; the rest the operator may want to know.
-    pub(super) fn refused(&self, metrics: &Metrics, error: &SessionError) {
-        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error
-            && let Some(hint) = operators_business(*number)
-        {
-            warn!(db.error = number, hint, "the database refuses connections");
+    pub(crate) fn refused(&self, metrics: &Metrics, error: &SessionError) {
+        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error {
+            metrics.refused_by_database(*number);
+            if let Some(hint) = operators_business(*number) {
+                warn!(db.error = number, hint, "the database refuses connections");
+            }
         }
         let refusal = error.refusal();
         let code = refusal.as_ref().map(|refusal| refusal.code);
-        metrics.refused(code, error.kind());
+        metrics.refused(self.via, code, error.kind());
         if let Some(code) = code {
             warn!(
                 code = code.as_str(),
@@ -150,7 +193,7 @@ const fn operators_business(number: u16) -> Option<&'static str> {
             Some("raise max_connections of the database, or lower --max-connections of the agent")
         }
         1129 => Some(
-            "the database blocks this host: FLUSH HOSTS there, and look who opens connections without a login",
+            "the database blocks this host: run mysqladmin flush-hosts there (TRUNCATE performance_schema.host_cache), and look who opens connections without a login",
         ),
         1130 => Some("the database has no account for this host: create its users for localhost"),
         _ => None,

@@ -83,7 +83,12 @@ async fn every_certificate_that_is_not_exactly_right_is_refused_with_its_alert()
         assert!(expected.contains(&alert), "{what}: {alert}");
     }
     assert_eq!(database.seen(), 0);
-    assert_eq!(agent.metric("csql_server_sessions_open").await, 0);
+    assert_eq!(
+        agent
+            .metric("csql_server_sessions_open{listener=\"tunnel\"}")
+            .await,
+        0
+    );
     assert!(Client::of(&ca, &agent, Offer::Ours).open().await.is_ok());
 }
 

@@ -71,7 +71,7 @@ async fn half_a_close_is_passed_on_and_the_answer_comes_back() {
     stream.write_all(b"last words").await.unwrap();
     stream.shutdown().await.unwrap();
     assert_eq!(rest(&mut stream).await, b"last words");
-    let ended = "csql_server_sessions_ended_total{kind=\"application\"}";
+    let ended = "csql_server_sessions_ended_total{kind=\"application\",listener=\"tunnel\"}";
     eventually(async || (agent.metric(ended).await == 1).then_some(())).await;
     assert_eq!(
         agent
@@ -79,7 +79,12 @@ async fn half_a_close_is_passed_on_and_the_answer_comes_back() {
             .await,
         10
     );
-    assert_eq!(agent.metric("csql_server_sessions_open").await, 0);
+    assert_eq!(
+        agent
+            .metric("csql_server_sessions_open{listener=\"tunnel\"}")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]

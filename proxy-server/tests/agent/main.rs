@@ -11,14 +11,20 @@
 mod ca;
 mod client;
 mod database;
+mod mysql;
 mod pki;
 mod running;
 
 mod certificates;
+mod direct;
+mod direct_certificates;
+mod direct_refusals;
 mod engines;
 mod enrolment;
 mod instances;
+mod legs;
 mod limits;
 mod patience;
 mod process;
 mod refusals;
+mod scans;

@@ -53,6 +53,21 @@ impl Authority {
         self.sign(params, public_key)
     }
 
+    /// A client certificate and its key as PEM, for TLS libraries other than ours.
+    pub(crate) fn client_pem(&self, identity: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.subject_alt_names = vec![SanType::URI(identity.try_into().unwrap())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let now = OffsetDateTime::now_utc();
+        params.not_before = now - Duration::from_secs(300);
+        params.not_after = now + Duration::from_secs(3600);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A client certificate, changed as a test likes.
     pub(crate) fn client(
         &self,

@@ -15,7 +15,7 @@ use crate::client::{Client, echo, rest};
 use crate::database::{Database, Manner};
 use crate::running::{Agent, PATIENCE, eventually, settings};
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy-server"));
     command
         .env_clear()
@@ -27,7 +27,7 @@ fn program() -> Command {
 }
 
 /// A process that serves instance `i`, with the address that it wrote.
-async fn started(ca: &Ca, database: &Database, more: &[&str]) -> (Child, Agent) {
+pub(crate) async fn started(ca: &Ca, database: &Database, more: &[&str]) -> (Child, Agent) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("address");
     let child = program()
@@ -46,7 +46,7 @@ async fn started(ca: &Ca, database: &Database, more: &[&str]) -> (Child, Agent) 
     (child, agent)
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
@@ -127,7 +127,7 @@ async fn a_second_signal_and_the_end_of_patience_cut_sessions() {
 }
 
 /// Asks the program to stop and reads what it has logged.
-async fn log_of(child: Child) -> Vec<String> {
+pub(crate) async fn log_of(child: Child) -> Vec<String> {
     signal(&child, Signal::TERM);
     let output = timeout(PATIENCE, child.wait_with_output()).await;
     let text = String::from_utf8(output.unwrap().unwrap().stderr).unwrap();
@@ -195,7 +195,7 @@ async fn a_program_that_was_frozen_beyond_its_certificate_serves_the_first_clien
     echo(&mut session, b"the one before").await;
 }
 
-async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let output = timeout(PATIENCE, program().args(arguments).output()).await;
     let output = output.expect("it ends by itself").unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
@@ -204,11 +204,11 @@ async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[tokio::test]
 async fn wrong_settings_end_with_the_usage_code_and_all_complaints() {
-    let (code, text) = fails(&["--database=tls:x:1", "--instance=p:r:i?databse=x"]).await;
+    let (code, text) = fails(&["--database=tls:x", "--instance=p:r:i?databse=x"]).await;
     assert_eq!(code, Some(64), "{text}");
     for expected in [
         "credentials-file: missing",
-        "database: tls:",
+        "database: a database is unix:/PATH",
         "did you mean database?",
     ] {
         assert!(text.contains(expected), "{expected} in {text}");

@@ -32,7 +32,7 @@ async fn refused(ca: &Ca, agent: &Agent, code: Code) {
     assert_eq!(number, code.mysql());
     assert!(text.ends_with(&format!("[{code}]")), "{text}");
     assert_eq!(text, refusal.to_string());
-    let name = format!("csql_server_sessions_refused_total{{kind=\"{code}\"}}");
+    let name = format!("csql_server_sessions_refused_total{{kind=\"{code}\",listener=\"tunnel\"}}");
     eventually(async || (agent.metric(&name).await == 2).then_some(())).await;
 }
 

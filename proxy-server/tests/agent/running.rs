@@ -18,6 +18,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
     pub(crate) http: SocketAddr,
+    /// Where MySQL clients of the first instance arrive.
+    pub(crate) mysql: Option<SocketAddr>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -54,11 +56,13 @@ impl Agent {
         change(&mut config);
         let prepared = prepare(&config).unwrap();
         let (address, http) = (prepared.tunnel_address(), prepared.http_address());
+        let mysql = prepared.mysql_address(0);
         let shutdown = Shutdown::default();
         TaskTracker::new().spawn(serve(config, prepared, shutdown.clone()));
         Self {
             address: address.unwrap(),
             http: http.unwrap(),
+            mysql,
             shutdown,
         }
     }

@@ -1,0 +1,193 @@
+//! Sessions of MySQL clients that come without cloudsql-proxy, by TLS of their own.
+//!
+//! Nobody has authenticated when the database must greet: MySQL speaks first. So what a stranger can cost is bounded: it
+//! must be there still after [`GRACE`], logins in progress have a ceiling of their own, and a short deadline.
+
+mod gate;
+mod refuse;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::frame::Transport;
+use proto::mysql::LoginOptions;
+use proto::{Code, Engine, Refusal};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+use transport::socket::{Peer, Socket};
+use transport::tunnel::Ended;
+
+use crate::admission;
+use crate::config::{Certificates, DirectConfig};
+use crate::error::SessionError;
+use crate::limits::too_many;
+use crate::login::{Gate, Rules};
+use crate::material::Instance;
+use crate::metrics::Via;
+use crate::refuse::say_and_close;
+use crate::session::{Agent, Record, converse, draining};
+use gate::Door;
+
+/// How long a client must stay before the database is dialled for it. Port scans connect and close, and each one that
+/// reached the database would count there as an aborted connection.
+const GRACE: Duration = Duration::from_millis(5);
+
+/// The listener of one instance.
+#[derive(Clone)]
+pub(crate) struct Direct {
+    /// What sessions share.
+    pub(crate) agent: Arc<Agent>,
+    /// What it is for.
+    pub(crate) instance: Arc<Instance>,
+    /// How it is set.
+    pub(crate) config: DirectConfig,
+}
+
+/// One connection, from accept to close. `login` is room among the logins in progress.
+pub(crate) async fn run(
+    direct: Direct,
+    mut socket: Socket,
+    peer: Peer,
+    login: OwnedSemaphorePermit,
+) {
+    let agent = &direct.agent;
+    if has_left(&socket).await {
+        agent.metrics.stranger("left");
+        return;
+    }
+    let record = Record::direct(&direct.instance.wanted, peer);
+    let span = record.span();
+    let _open = agent.metrics.opened(Via::Direct);
+    let whole = async {
+        match session(&direct, &mut socket, &record, login).await {
+            Ok(ended) => record.ended(&agent.metrics, &ended),
+            Err(error) => {
+                record.refused(&agent.metrics, &error);
+                last_words(&direct, &mut socket, &error).await;
+            }
+        }
+    };
+    whole.instrument(span).await;
+}
+
+/// The story of a session.
+async fn session(
+    direct: &Direct,
+    socket: &mut Socket,
+    record: &Record,
+    login: OwnedSemaphorePermit,
+) -> Result<Ended, SessionError> {
+    let agent = &direct.agent;
+    let within = |limit| Instant::now() + limit;
+    let peer = record.peer().addr;
+    let source = agent.limits.handshake(peer.map(|addr| addr.ip()));
+    let source = source.ok_or_else(|| crowded(direct))?;
+    agent.served.freshen(within(agent.deadlines.tls)).await;
+    admit(direct)?;
+    let _permit = agent.limits.anonymous()?;
+    let mut database = dial(direct, peer).await?;
+    let door = Door::new(direct, record);
+    let deadline = within(agent.deadlines.direct_login);
+    let rules = rules(direct, &door);
+    let ends = (&mut *socket, &mut database);
+    let room = (login, source);
+    converse(agent, record, rules, room, ends, deadline).await
+}
+
+async fn dial(direct: &Direct, peer: Option<SocketAddr>) -> Result<Socket, SessionError> {
+    let deadline = Instant::now() + direct.agent.deadlines.dial;
+    Ok(direct.instance.backend.dial(peer, deadline).await?)
+}
+
+fn rules<'r>(direct: &'r Direct, door: &'r Door<'_>) -> Rules<'r> {
+    let Direct {
+        agent,
+        instance,
+        config,
+    } = direct;
+    let asks = config.certificates != Certificates::Off;
+    Rules {
+        engine: Engine::Mysql,
+        options: LoginOptions {
+            application: Transport::Tcp,
+            database: instance.backend.place.leg(),
+            rsa_key: agent.rsa_key.clone(),
+            allowed_users: vec![],
+            allowed_schemas: vec![],
+            inner_tls: config.tls,
+        },
+        tls: instance.direct_tls(config.certificates, &agent.served.clock),
+        gate: asks.then_some(door as &dyn Gate),
+        database_tls: instance.backend.tls.as_ref(),
+        version: &instance.version,
+    }
+}
+
+/// Whether anybody may come in now.
+fn admit(direct: &Direct) -> Result<(), Refusal> {
+    let Direct {
+        agent, instance, ..
+    } = direct;
+    if agent.drain.is_cancelled() {
+        return Err(draining());
+    }
+    let snapshot = instance.snapshot();
+    let engine = admission::open(snapshot.standing(), (agent.served.clock)())?;
+    if engine == Engine::Mysql {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::Settings,
+        format!("this port is for MySQL, and the instance speaks {engine}"),
+        "reach it through cloudsql-proxy",
+    ))
+}
+
+/// A connection beyond the ceiling of logins in progress: it is told so.
+pub(crate) async fn beyond(direct: Direct, mut socket: Socket, peer: Peer) {
+    let agent = &direct.agent;
+    if has_left(&socket).await {
+        agent.metrics.stranger("left");
+        return;
+    }
+    let record = Record::direct(&direct.instance.wanted, peer);
+    let refusal = crowded(&direct);
+    record.refused(&agent.metrics, &refusal.clone().into());
+    refuse::refuse(&direct, &mut socket, &refusal).await;
+}
+
+fn crowded(direct: &Direct) -> Refusal {
+    too_many(
+        "too many clients are logging in at once",
+        "--mysql-listen-max-logins",
+        direct.config.max_logins,
+    )
+}
+
+/// Whether the client has gone, or goes within the grace.
+async fn has_left(socket: &Socket) -> bool {
+    let Socket::Tcp(stream) = socket else {
+        return false;
+    };
+    // A client has nothing to say before the greeting: what can be seen is its end.
+    matches!(
+        timeout(GRACE, stream.peek(&mut [0])).await,
+        Ok(Ok(0) | Err(_))
+    )
+}
+
+/// What the client has not been told yet, behind a greeting of our own where the database has not greeted.
+async fn last_words(direct: &Direct, socket: &mut Socket, error: &SessionError) {
+    match (error, error.refusal()) {
+        (SessionError::Login(error), refusal) if error.is_before_greeting() => {
+            if let Some(refusal) = refusal {
+                refuse::refuse(direct, socket, &refusal).await;
+            }
+        }
+        (SessionError::Login(error), _) => say_and_close(socket, error.farewell()).await,
+        (_, Some(refusal)) => refuse::refuse(direct, socket, &refusal).await,
+        (_, None) => {}
+    }
+}

@@ -1,0 +1,131 @@
+//! MySQL's exchange, with its pauses: TLS of the application's, and our own to the database.
+
+use proto::machine::Inputs;
+use proto::mysql::{Login, Outcome};
+use tokio::time::Instant;
+
+use super::{Duplex, LoginError, Opened, Rules, Session, exchange, logged_in};
+
+/// Where the two ends are spoken to now, and what was read from them.
+struct Ends<'a> {
+    app: Box<dyn Duplex + 'a>,
+    db: Box<dyn Duplex + 'a>,
+    rest: Inputs,
+    /// The application speaks TLS of its own: only there it can be told anything.
+    inside: bool,
+}
+
+/// Runs it. Where the application spoke TLS of its own, it has been told what went wrong.
+pub(super) async fn run<'a>(
+    rules: Rules<'_>,
+    app: Box<dyn Duplex + 'a>,
+    db: Box<dyn Duplex + 'a>,
+    deadline: Instant,
+) -> Result<Opened<'a>, LoginError> {
+    let mut login = match rules.gate {
+        Some(_) => Login::anonymous(rules.options.clone()),
+        None => Login::new(rules.options.clone()),
+    };
+    let mut ends = Ends {
+        app,
+        db,
+        rest: Inputs::default(),
+        inside: false,
+    };
+    loop {
+        let outcome = match step(&rules, &mut login, &mut ends, deadline).await {
+            Ok(outcome) => outcome,
+            Err(error) if ends.inside => return Err(error.told_to(&mut ends.app).await),
+            Err(error) => return Err(error),
+        };
+        ends = match outcome {
+            Outcome::StartTls => application_tls(&rules, &mut login, ends, deadline).await?,
+            Outcome::StartDatabaseTls => database_tls(&rules, &login, ends, deadline).await?,
+            outcome => {
+                let options = login.options().clone();
+                return match logged_in(outcome) {
+                    Ok(logged_in) => Ok(Opened {
+                        app: ends.app,
+                        db: ends.db,
+                        rest: ends.rest,
+                        mysql: Some(Session { options, logged_in }),
+                    }),
+                    Err(error) if ends.inside => Err(error.told_to(&mut ends.app).await),
+                    Err(error) => Err(error),
+                };
+            }
+        };
+    }
+}
+
+async fn step(
+    rules: &Rules<'_>,
+    login: &mut Login,
+    ends: &mut Ends<'_>,
+    deadline: Instant,
+) -> Result<Outcome, LoginError> {
+    let rest = std::mem::take(&mut ends.rest);
+    let ended = exchange(rest, login, (&mut ends.app, &mut ends.db), deadline).await;
+    let greeted = login.version();
+    if let Some(version) = greeted {
+        rules.version.note(version);
+    }
+    let (outcome, rest) = ended.map_err(|error| error.after_greeting(greeted.is_some()))?;
+    ends.rest = rest;
+    Ok(outcome)
+}
+
+/// Whatever came behind the request is TLS's: it was never encrypted, so it must not count as if it had been.
+async fn application_tls<'a>(
+    rules: &Rules<'_>,
+    login: &mut Login,
+    ends: Ends<'a>,
+    deadline: Instant,
+) -> Result<Ends<'a>, LoginError> {
+    let tls = rules.tls.as_ref().ok_or(LoginError::NoCertificate)?;
+    let Ends { app, db, rest, .. } = ends;
+    let app = tls.accept(app, rest.application, deadline).await?;
+    if let Some(gate) = rules.gate {
+        login.identified(gate.admit(app.client()));
+    }
+    Ok(Ends {
+        app: Box::new(app),
+        db,
+        rest: Inputs {
+            application: Vec::new(),
+            database: rest.database,
+        },
+        inside: true,
+    })
+}
+
+async fn database_tls<'a>(
+    rules: &Rules<'_>,
+    login: &Login,
+    ends: Ends<'a>,
+    deadline: Instant,
+) -> Result<Ends<'a>, LoginError> {
+    let tls = rules.database_tls.ok_or(LoginError::NoCertificate)?;
+    let Ends {
+        mut app,
+        db,
+        rest,
+        inside,
+    } = ends;
+    match tls.connect(db, deadline).await {
+        Ok(db) => Ok(Ends {
+            app,
+            db: Box::new(db),
+            rest,
+            inside,
+        }),
+        Err(source) => {
+            let error = LoginError::database_tls(login, source);
+            Err(if inside {
+                error.told_to(&mut app).await
+            } else {
+                error
+            })
+        }
+    }
+}
