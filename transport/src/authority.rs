@@ -9,6 +9,7 @@ pub mod skew;
 
 mod admin_api;
 mod assertion;
+mod exposure;
 mod http;
 mod https;
 mod token;

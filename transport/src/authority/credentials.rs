@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::GOOGLE_UNIVERSE;
 use super::assertion::Signer;
+use super::exposure::exposed;
 
 /// The metadata server's address on Google's machines.
 pub const METADATA_HOST: &str = "metadata.google.internal";
@@ -57,6 +58,16 @@ pub enum CredentialsError {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// Others may read it.
+    #[error(
+        "{path} may be read by others (mode {mode:o}), who could be this account with it; run: chmod 600 {path}"
+    )]
+    Exposed {
+        /// Where.
+        path: String,
+        /// Its mode.
+        mode: u32,
     },
     /// Nothing is in it.
     #[error("is empty; write the key file again")]
@@ -114,12 +125,31 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError`] says what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, CredentialsError> {
+        Self::open(path, false)
+    }
+
+    /// The same, but refuses a file that others than its owner may read.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Exposed`] for that, else what is wrong with it.
+    pub fn read_private(path: &Path) -> Result<Self, CredentialsError> {
+        Self::open(path, true)
+    }
+
+    fn open(path: &Path, private: bool) -> Result<Self, CredentialsError> {
         use std::io::Read as _;
         let unreadable = |source| CredentialsError::Unreadable {
             path: path.display().to_string(),
             source,
         };
         let file = std::fs::File::open(path).map_err(unreadable)?;
+        // Of the open file: its name may mean another one by now.
+        if private && let Some(mode) = exposed(&file.metadata().map_err(unreadable)?) {
+            return Err(CredentialsError::Exposed {
+                path: path.display().to_string(),
+                mode,
+            });
+        }
         let mut text = String::new();
         file.take(MAX_FILE)
             .read_to_string(&mut text)

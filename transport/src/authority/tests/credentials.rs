@@ -91,3 +91,36 @@ fn a_file_that_cannot_be_read_is_named() {
     let binary = Credentials::read(file.path());
     assert!(matches!(binary, Err(CredentialsError::Unreadable { .. })));
 }
+
+#[test]
+fn a_key_file_that_others_may_read_is_refused_where_it_must_be_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let content = our_key_file("https://ca.example").to_string();
+    file.write_all(content.as_bytes()).unwrap();
+    let with_mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(file.path(), mode).unwrap();
+        Credentials::read_private(file.path()).err()
+    };
+    for open in [0o644, 0o604, 0o666] {
+        let text = with_mode(open).expect("refused").to_string();
+        let path = file.path().display();
+        assert!(text.contains(&format!("chmod 600 {path}")), "{text}");
+        assert!(text.contains(&format!("mode {open:o}")), "{text}");
+        assert!(Credentials::read(file.path()).is_ok());
+    }
+    for private in [0o600, 0o400, 0o440] {
+        assert!(with_mode(private).is_none(), "{private:o}");
+    }
+}
+
+#[test]
+fn a_key_file_through_a_pipe_is_private() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let content = our_key_file("https://ca.example").to_string();
+    writer.write_all(content.as_bytes()).unwrap();
+    drop(writer);
+    let path = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+    assert!(Credentials::read_private(path.as_ref()).is_ok());
+}
