@@ -96,13 +96,14 @@ pub(super) const PARAMETERS: [(&str, &str, Status); 8] = [
 /// Argument lists of its published help, README, documentation and examples; what stands behind is the only flag
 /// that is refused.
 #[rustfmt::skip]
-pub(super) const EXAMPLES: [(&[&str], Option<&str>); 30] = [
+pub(super) const EXAMPLES: [(&[&str], Option<&str>); 31] = [
     (&["proj:region:mysql"], None),
     (&["proj:region:mysql", "proj:region:pg"], None),
     (&["--port", "6000", "proj:region:mysql"], None),
     (&["--port", "6000", "proj:region:mysql", "proj:region:pg"], None),
-    (&["proj:region:mysql?port=9000", "proj:region:pg"], None),
-    (&["proj:region:pg?address=0.0.0.0&port=7000", "proj:region:mysql?address=0.0.0.0&port=7000"], None),
+    (&["proj:region:pg?port=5000", "proj:region:mysql?port=6000"], None),
+    (&["proj:region:pg?address=0.0.0.0", "proj:region:mysql?address=10.0.0.1"], None),
+    (&["proj:region:pg", "proj:region:mysql?address=0.0.0.0&port=7000"], None),
     (&["--address", "0.0.0.0", "proj:region:mysql"], None),
     (&["--address", "0.0.0.0", "--port", "5432", "proj:region:pg"], None),
     (&["--private-ip", "proj:region:mysql"], None),

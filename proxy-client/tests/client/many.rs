@@ -1,0 +1,78 @@
+//! Hundreds of instances: what a start costs, in requests.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proxy_client::config::{InstanceConfig, Place, Refresh};
+
+use crate::agent::GREETING;
+use crate::ca::{Counts, Instance};
+use crate::world::{PATIENCE, World, show};
+
+const MANY: usize = 300;
+
+/// A world that knows three hundred instances more.
+async fn world() -> (World, Vec<InstanceConfig>) {
+    let (world, _) = World::new().await;
+    let mut configs = Vec::new();
+    for number in 0..MANY {
+        let name = format!("demo:eu:many{number}");
+        world.ca.knows(Instance::new(&name));
+        configs.push(world.instance(&name));
+    }
+    (world, configs)
+}
+
+fn counted(counts: &Counts) -> (usize, usize, usize) {
+    let of = |count: &std::sync::atomic::AtomicUsize| count.load(Ordering::SeqCst);
+    (of(&counts.tokens), of(&counts.settings), of(&counts.issued))
+}
+
+async fn until(mut holds: impl FnMut() -> bool, what: &str) {
+    let held = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.expect(what);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_use_hundreds_of_instances_with_ports_start_without_a_word_to_the_ca() {
+    let (world, mut configs) = world().await;
+    configs.push(world.instance("demo:eu:db1"));
+    let mut config = world.config(configs);
+    config.refresh = Refresh::Lazy;
+    let client = world.client_of(config).await;
+    assert_eq!(client.mounts.len(), MANY + 1);
+    assert_eq!(world.ca.counts.requests.load(Ordering::SeqCst), 0);
+    // The first use of one costs what one costs.
+    assert_eq!(show(&client.heard_at(MANY).await), show(GREETING));
+    assert_eq!(counted(&world.ca.counts), (1, 1, 1));
+    assert_eq!(show(&client.heard_at(MANY).await), show(GREETING));
+    assert_eq!(counted(&world.ca.counts), (1, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_use_a_place_that_depends_on_the_engine_costs_the_settings_and_no_certificate() {
+    let (world, mut configs) = world().await;
+    let folder = tempfile::tempdir().unwrap();
+    for config in &mut configs {
+        config.place = Place::UnixFolder(folder.path().to_owned());
+    }
+    let mut config = world.config(configs);
+    config.refresh = Refresh::Lazy;
+    let client = world.client_of(config).await;
+    assert_eq!(client.mounts.len(), MANY);
+    assert_eq!(counted(&world.ca.counts), (1, MANY, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ahead_of_need_each_instance_is_asked_about_once_with_one_token_for_all() {
+    let (world, configs) = world().await;
+    let client = world.client_of(world.config(configs)).await;
+    assert_eq!(client.mounts.len(), MANY);
+    let counts = &world.ca.counts;
+    until(|| counted(counts).2 >= MANY, "not all have certificates").await;
+    assert_eq!(counted(counts), (1, MANY, MANY));
+}
