@@ -25,6 +25,8 @@ mod layout;
 mod outage;
 #[path = "e2e/supply_chain.rs"]
 mod supply_chain;
+#[path = "e2e/raw.rs"]
+mod raw;
 #[path = "e2e/traffic.rs"]
 mod traffic;
 #[path = "e2e/tunnel.rs"]

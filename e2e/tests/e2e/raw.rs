@@ -1,0 +1,13 @@
+//! What no driver sends and every stranger may, against real databases: the rows of the login acceptance list that
+//! need packets by hand or a network of their own, by their numbers; and that what follows a login passes untouched.
+
+#[path = "raw/bounds.rs"]
+mod bounds;
+#[path = "raw/commands.rs"]
+mod commands;
+#[path = "raw/opening.rs"]
+mod opening;
+#[path = "raw/stand.rs"]
+mod stand;
+#[path = "raw/untouched.rs"]
+mod untouched;

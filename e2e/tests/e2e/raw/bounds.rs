@@ -1,0 +1,263 @@
+//! Nobody who has not logged in may cost much: bytes, packets and time before the login are bounded, and so is what a
+//! database is charged for clients that leave.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use e2e::databases::{DatabaseOptions, Flavor};
+use e2e::raw::{Answer, Ending, Raw, ServerError, Socket, encode};
+use e2e::wait::{PATIENCE, until};
+
+use super::stand::{Leg, Stand, Way, server_error, usual_options};
+
+/// No login may take longer; MySQL and MariaDB give it 10 seconds themselves.
+const LIMIT: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
+/// More than any socket buffers on the way hold.
+const FLOOD: usize = 20_000_000;
+const BAD_HANDSHAKE: u16 = 1043;
+
+/// The ERR packet that comes next, and nothing behind it.
+fn refused(raw: &mut Raw, what: &str) -> ServerError {
+    let said = raw.receive().unwrap().expect("an answer");
+    let error = ServerError::parse(&said).expect("an ERR packet");
+    assert_ne!(raw.ending(SOON).unwrap(), Ending::Open, "{what}");
+    error
+}
+
+#[test]
+fn row_35_a_packet_beyond_the_cap_is_refused_by_its_header() {
+    const CAP: usize = 256 * 1024;
+    for stand in Stand::shared().iter() {
+        for way in Way::ALL {
+            for length in [CAP + 1, 0xFF_FFFE, 0xFF_FFFF] {
+                let what = format!("{length}, {}", stand.what(way));
+                let mut raw = stand.open(way);
+                let [a, b, c, ..] = length.to_le_bytes();
+                let asked = Instant::now();
+                raw.write(&[a, b, c, 1]).unwrap();
+                raw.set_sequence(2);
+                assert_eq!(refused(&mut raw, &what).code, BAD_HANDSHAKE, "{what}");
+                assert!(asked.elapsed() < LIMIT, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn row_35_a_first_packet_of_20_mb_is_not_read() {
+    for stand in Stand::shared().iter() {
+        let past = flood(stand, Way::Past(Leg::Tcp));
+        assert!(past > FLOOD, "the servers themselves read {past} bytes");
+        for way in Way::ALL {
+            let taken = flood(stand, way);
+            assert!(taken < FLOOD / 2, "{taken} bytes, {}", stand.what(way));
+        }
+    }
+}
+
+/// How much of a first packet of 20 MB is taken off our hands.
+fn flood(stand: &Stand, way: Way) -> usize {
+    let raw = stand.open(way);
+    let (bytes, _) = encode(1, &vec![0x55; FLOOD]).unwrap();
+    let mut socket = raw.socket().twin().unwrap();
+    socket.set_write_patience(Some(SOON)).unwrap();
+    let mut taken = 0;
+    for chunk in bytes.chunks(64 * 1024) {
+        match socket.write(chunk) {
+            Ok(written) => taken += written,
+            Err(_) => break,
+        }
+    }
+    taken
+}
+
+#[test]
+fn packets_out_of_order_do_not_reach_the_database() {
+    for stand in Stand::shared().iter() {
+        for way in Way::ALL {
+            let mut raw = stand.open(way);
+            let wish = stand.wish(false);
+            let response = wish.response(raw.greeting());
+            raw.set_sequence(7);
+            raw.send(&response).unwrap();
+            raw.set_sequence(1);
+            let error = refused(&mut raw, &stand.what(way));
+            assert_eq!(error.code, BAD_HANDSHAKE, "{}", stand.what(way));
+        }
+    }
+}
+
+/// Ways to begin a login and not to go on.
+#[derive(Clone, Copy, Debug)]
+enum Silence {
+    AfterTheGreeting,
+    InTheRequest,
+    AfterTheRequest,
+    InTheResponse,
+    /// Not silent: a byte now and then, for ever.
+    Drip,
+}
+
+impl Silence {
+    const ALL: [Self; 5] = [
+        Self::AfterTheGreeting,
+        Self::InTheRequest,
+        Self::AfterTheRequest,
+        Self::InTheResponse,
+        Self::Drip,
+    ];
+
+    /// Says as much as this one says at first.
+    fn begin(self, stand: &Stand, raw: &mut Raw) {
+        let (request, _) = encode(1, &stand.wish(true).ssl_request()).unwrap();
+        let response = stand.wish(false).response(raw.greeting());
+        let (response, _) = encode(1, &response).unwrap();
+        let (part, _) = match self {
+            Self::AfterTheGreeting | Self::Drip => request.split_at(0),
+            Self::InTheRequest => request.split_at(20),
+            Self::AfterTheRequest => request.split_at(request.len()),
+            Self::InTheResponse => response.split_at(60),
+        };
+        raw.write(part).unwrap();
+    }
+
+    /// How long it is borne.
+    fn wait(self, raw: &mut Raw) -> Duration {
+        let began = Instant::now();
+        let mut socket = raw.socket().twin().unwrap();
+        if matches!(self, Self::Drip) {
+            let pace = Duration::from_millis(200);
+            // A packet of 16,000 bytes that never comes to its end.
+            let packet = [&[0x80, 0x3E, 0, 1][..], &[7; 16_000]].concat();
+            for byte in packet {
+                if socket.write_all(&[byte]).is_err()
+                    || raw.ending(pace).unwrap() != Ending::Open
+                    || began.elapsed() > PATIENCE
+                {
+                    return began.elapsed();
+                }
+            }
+        }
+        let ending = raw.ending(PATIENCE).unwrap();
+        assert_ne!(ending, Ending::Open, "{self:?}");
+        began.elapsed()
+    }
+}
+
+#[test]
+fn row_47_silent_clients_are_cut_in_time_and_their_room_is_free_again() {
+    const CLIENTS: usize = 20;
+    const ROOM: usize = 10;
+    let arguments = [format!("--max-connections={ROOM}")];
+    let stand = Stand::start_with(Flavor::MySql9, &usual_options(), &arguments).unwrap();
+    let way = Way::Tunnel(Leg::Tcp);
+    until("room after the start", PATIENCE, || {
+        Ok((stand.status("Threads_connected") == 1).then_some(()))
+    })
+    .unwrap();
+
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for (_, silence) in (0..CLIENTS).zip(Silence::ALL.into_iter().cycle()) {
+        match Raw::open(&stand.address(way)) {
+            Ok(mut raw) => {
+                silence.begin(&stand, &mut raw);
+                silent.push((silence, raw));
+            }
+            Err(error) => assert_eq!(server_error(Err(error)).code, 1040),
+        }
+    }
+    assert_eq!(silent.len(), ROOM, "the cap");
+    // And the harness itself.
+    assert_eq!(stand.status("Threads_connected"), ROOM as u64 + 1);
+    std::thread::scope(|scope| {
+        for (silence, raw) in &mut silent {
+            scope.spawn(move || {
+                let borne = silence.wait(raw);
+                assert!(borne < LIMIT, "{silence:?} was borne for {borne:?}");
+            });
+        }
+    });
+    let mut raw = until("room for another client", PATIENCE, || {
+        Ok(Raw::log_in(&stand.address(way), &stand.wish(true)).ok())
+    })
+    .unwrap();
+    assert!(began.elapsed() < LIMIT, "free after {:?}", began.elapsed());
+    assert_eq!(raw.text("SELECT 'in'").unwrap(), "in");
+}
+
+#[test]
+fn a_command_of_a_megabyte_behind_the_response_waits_its_turn() {
+    for stand in Stand::shared().iter() {
+        for way in [Way::Past(Leg::Tcp)].into_iter().chain(Way::ALL) {
+            let mut raw = stand.open(way);
+            let wish = stand.wish(false);
+            let (response, next) = encode(1, &wish.response(raw.greeting())).unwrap();
+            let sql = format!("\x03SELECT LENGTH('{}')", "x".repeat(1 << 20));
+            let (query, _) = encode(0, sql.as_bytes()).unwrap();
+            raw.write(&[response, query].concat()).unwrap();
+            raw.set_sequence(next);
+            raw.finish_login(&wish).unwrap();
+            raw.set_sequence(1);
+            let expected = Answer::Rows(vec![vec![Some(b"1048576".to_vec())]]);
+            let answer = raw.answers().unwrap().remove(0);
+            assert_eq!(answer, expected, "{}", stand.what(way));
+        }
+    }
+}
+
+/// Where a client leaves.
+const LEAVINGS: [(&str, usize); 4] = [
+    ("with the greeting", 0),
+    ("in the request", 12),
+    ("behind the request", 36),
+    ("in TLS", 60),
+];
+
+/// How many of its connections the database calls aborted when a client leaves there.
+fn charged(stand: &Stand, way: Way, bytes: usize, reset: bool) -> u64 {
+    let idle = || {
+        until("the database to be idle", PATIENCE, || {
+            Ok((stand.status("Threads_connected") == 1).then_some(()))
+        })
+        .unwrap();
+    };
+    idle();
+    let before = stand.status("Aborted_connects");
+    let raw = stand.open(way);
+    let (request, _) = encode(1, &stand.wish(true).ssl_request()).unwrap();
+    let said = [&request[..], &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3, 7]].concat();
+    let mut socket = raw.socket().twin().unwrap();
+    socket
+        .write_all(said.get(..bytes).unwrap_or(&said))
+        .unwrap();
+    if reset && let Socket::Tcp(stream) = &socket {
+        rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).unwrap();
+    } else {
+        socket.shutdown(Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        drop(socket.read_to_end(&mut rest));
+    }
+    drop((raw, socket));
+    idle();
+    stand.status("Aborted_connects") - before
+}
+
+#[test]
+fn a_client_that_leaves_in_mid_handshake_costs_no_more_than_past_the_tunnel() {
+    for flavor in [Flavor::MySql9, Flavor::MariaDb10] {
+        let stand = Stand::start(flavor, &DatabaseOptions::default()).unwrap();
+        for (place, bytes) in LEAVINGS {
+            for reset in [false, true] {
+                let past = charged(&stand, Way::Past(Leg::Tcp), bytes, reset);
+                assert!(past <= 1, "{place}: {past}");
+                for way in Way::TLS {
+                    let what = format!("{place}, reset {reset}, {}", stand.what(way));
+                    assert!(charged(&stand, way, bytes, reset) <= past, "{what}");
+                }
+            }
+        }
+    }
+}
