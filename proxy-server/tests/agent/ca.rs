@@ -2,6 +2,8 @@
 //! go wrong.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -128,6 +130,7 @@ impl Ca {
             "csql_endpoint": endpoint,
         });
         std::fs::write(&path, file.to_string()).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
 

@@ -1,5 +1,7 @@
 //! The program itself: its exit codes, signals, and the user that it becomes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -242,6 +244,7 @@ async fn a_bad_key_file_and_a_taken_port_end_with_a_clear_failure() {
         r#"{"type": "service_account", "private_key": "SECRET-CANARY"#,
     )
     .unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let key = format!("--credentials-file={}", path.display());
     let common = ["--instance=p:r:i", "--database=tcp:127.0.0.1:1"];
@@ -258,6 +261,36 @@ async fn a_bad_key_file_and_a_taken_port_end_with_a_clear_failure() {
     let listen = format!("--listen={}", taken.local_addr().unwrap());
     let (code, text) = fails(&[&[key.as_str(), listen.as_str()][..], &common].concat()).await;
     assert_eq!(code, Some(1));
+    assert!(text.contains("cannot listen on 127.0.0.1:"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_file_that_others_may_read_is_refused_unless_it_is_allowed() {
+    let ca = Ca::start().await;
+    let path = ca.key_file();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let key = format!("--credentials-file={}", path.display());
+    let listen = format!("--listen={}", taken.local_addr().unwrap());
+    let common = [
+        key.as_str(),
+        listen.as_str(),
+        "--instance=p:r:i",
+        "--database=tcp:127.0.0.1:1",
+    ];
+    let (code, text) = fails(&common).await;
+    assert_eq!(code, Some(1), "{text}");
+    let remedy = format!(
+        "run: chmod 600 {}, or say --allow-insecure-key-file",
+        path.display()
+    );
+    assert!(
+        text.contains("mode 644") && text.contains(&remedy),
+        "{text}"
+    );
+    // Read before ports are bound: that one is taken is the next thing to fail.
+    let (code, text) = fails(&[&common[..], &["--allow-insecure-key-file"]].concat()).await;
+    assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("cannot listen on 127.0.0.1:"), "{text}");
 }
 
