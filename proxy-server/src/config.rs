@@ -31,6 +31,8 @@ const HTTP_PORT: u16 = 9090;
 pub struct Config {
     /// Key file of the agent's service account.
     pub(crate) credentials_file: PathBuf,
+    /// Whether it may be one that others can read.
+    pub(crate) allow_insecure_key_file: bool,
     /// The CA's root, where it is not the key file's.
     pub(crate) ca_certificate: Option<PathBuf>,
     /// What it serves; at least one.
@@ -104,6 +106,7 @@ impl Config {
         });
         complaints.or(Self {
             credentials_file,
+            allow_insecure_key_file: settings.allow_insecure_key_file.unwrap_or(false),
             ca_certificate: settings.ca_certificate,
             instances,
             listen: settings.listen.unwrap_or(listen),

@@ -10,7 +10,7 @@ use std::path::Path;
 use proto::Engine;
 use proto::mysql::RsaKey;
 use rustix::process::geteuid;
-use transport::authority::Credentials;
+use transport::authority::{Credentials, CredentialsError};
 use transport::tls::{DatabaseTls, PrivateKey};
 
 use crate::backend::Database;
@@ -50,16 +50,30 @@ impl Prepared {
     }
 }
 
+fn credentials(config: &Config) -> Result<Credentials, ServeError> {
+    let path = &config.credentials_file;
+    let read = if config.allow_insecure_key_file {
+        Credentials::read(path)
+    } else {
+        Credentials::read_private(path)
+    };
+    read.map_err(|error| ServeError::Credentials {
+        problem: match error {
+            CredentialsError::Exposed { .. } => {
+                format!("{error}, or say --allow-insecure-key-file")
+            }
+            other => other.to_string(),
+        },
+        path: path.clone(),
+    })
+}
+
 /// Prepares. Call it while the program has one thread, if it is to become another user.
 ///
 /// # Errors
 /// [`ServeError`] says what is in the way.
 pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
-    let credentials =
-        Credentials::read(&config.credentials_file).map_err(|error| ServeError::Credentials {
-            path: config.credentials_file.clone(),
-            problem: error.to_string(),
-        })?;
+    let credentials = credentials(config)?;
     let root_pem = config
         .ca_certificate
         .as_deref()

@@ -23,6 +23,16 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_CREDENTIALS_FILE", value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
 
+    /// Take the key file though others than its owner may read it
+    #[arg(
+        long,
+        env = "CSQL_SERVER_ALLOW_INSECURE_KEY_FILE",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub allow_insecure_key_file: Option<bool>,
+
     /// PEM file with the root that vouches for the CA's HTTPS certificate [default: the one in the key file]
     #[arg(long, env = "CSQL_SERVER_CA_CERTIFICATE", value_name = "FILE")]
     pub ca_certificate: Option<PathBuf>,
@@ -193,6 +203,7 @@ pub struct Settings {
 daemon::overlay!(Settings {
     config_file,
     credentials_file,
+    allow_insecure_key_file,
     ca_certificate,
     instance,
     database,

@@ -61,7 +61,7 @@ pub enum CredentialsError {
     },
     /// Others may read it.
     #[error(
-        "{path} may be read by others (mode {mode:o}), who could be this account with it; run: chmod 600 {path}"
+        "may be read by others (mode {mode:o}), who could be this account with it; run: chmod 600 {path}"
     )]
     Exposed {
         /// Where.
