@@ -3,6 +3,7 @@
 mod ask;
 mod ca_certificate;
 mod child;
+mod doctor;
 mod explain;
 mod launch;
 mod probe;
@@ -80,6 +81,19 @@ enum Command {
     },
     /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
     CaCertificate(Box<ca_certificate::CaCertificate>),
+    /// Find the broken place between here and the database
+    ///
+    /// Climbs a ladder with the settings that the program would be started with: settings, clock, key file, CA, token,
+    /// certificate, TCP, mutual TLS, policy, database, authentication, transport. Stops at the first broken rung and
+    /// says what mends it. The exit code is 0 when none is broken, else 1.
+    Doctor {
+        #[command(flatten)]
+        settings: Box<Settings>,
+
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Explain an error: its cause, what to check, and what mends it
     Explain {
         /// The error's code, or the message that holds it; without one, all codes are listed.
@@ -112,6 +126,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Wait { door, max }) => block_on(probe::wait(door.below(&settings), max.0)),
         Some(Command::Healthcheck { door }) => block_on(probe::healthcheck(door.below(&settings))),
         Some(Command::Shutdown { door }) => block_on(probe::shutdown(door.below(&settings))),
+        Some(Command::Doctor {
+            settings: own,
+            json,
+        }) => doctor::run(own.over(settings), json),
         Some(Command::Explain { words }) => explain::run(&words.join(" ")),
         Some(Command::Completion { shell }) => completion(shell),
     }

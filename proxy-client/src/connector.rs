@@ -4,6 +4,7 @@ mod dial;
 mod opening;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::frame::Hello;
 use proto::machine::Inputs;
@@ -22,6 +23,19 @@ pub struct Connector {
     pub tunnel_port: u16,
 }
 
+/// How long each leg of a tunnel's opening took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Legs {
+    /// Settings and certificate: nothing while there are valid ones.
+    pub certificate: Duration,
+    /// The TCP connection to the agent.
+    pub tcp: Duration,
+    /// The TLS handshake.
+    pub tls: Duration,
+    /// The agent's consent, and in Google's dialect the database's first word.
+    pub opening: Duration,
+}
+
 /// An open tunnel, the database behind it.
 pub struct Tunnel {
     /// The stream.
@@ -30,6 +44,8 @@ pub struct Tunnel {
     pub rest: Inputs,
     /// What the tunnel was opened with.
     pub info: Arc<ConnectionInfo>,
+    /// How long that took.
+    pub legs: Legs,
 }
 
 impl Connector {
@@ -38,8 +54,10 @@ impl Connector {
     /// # Errors
     /// [`SessionError`] says what the application is to be told.
     pub async fn connect(&self, hello: Hello, deadline: Instant) -> Result<Tunnel, SessionError> {
+        let begun = Instant::now();
         let info = self.refresher.info(deadline).await?;
-        match self.attempt(&info, &hello, deadline).await {
+        let certificate = begun.elapsed();
+        let opened = match self.attempt(&info, &hello, deadline).await {
             Err(error) if error.is_mended_by_refresh() => {
                 match self.refresher.newer_than(&info, deadline).await {
                     Some(Ok(newer)) => self.attempt(&newer, &hello, deadline).await,
@@ -48,7 +66,11 @@ impl Connector {
                 }
             }
             done => done,
-        }
+        };
+        opened.map(|mut tunnel| {
+            tunnel.legs.certificate = certificate;
+            tunnel
+        })
     }
 
     async fn attempt(
@@ -57,6 +79,12 @@ impl Connector {
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Tunnel, SessionError> {
+        let mut legs = Legs::default();
+        let mut begun = Instant::now();
+        let mut lap = || {
+            let now = Instant::now();
+            now - std::mem::replace(&mut begun, now)
+        };
         let options = TcpOptions::default();
         let dialled = dial::any(&info.addresses, self.tunnel_port, &options, deadline).await;
         let socket = match dialled {
@@ -66,17 +94,21 @@ impl Connector {
                 return Err(error.into());
             }
         };
+        legs.tcp = lap();
         let (mut stream, dialect) = info.tls.connect(socket, deadline).await?;
+        legs.tls = lap();
         let hello = Hello {
             instance: info.name.to_string(),
             ..hello.clone()
         };
         let rest = opening::run(&mut stream, dialect, info.engine, &hello, deadline).await?;
+        legs.opening = lap();
         self.refresher.worked(info);
         Ok(Tunnel {
             stream,
             rest,
             info: Arc::clone(info),
+            legs,
         })
     }
 }

@@ -5,7 +5,7 @@ mod mounts;
 mod quit;
 mod shared;
 mod stop;
-mod trial;
+pub(crate) mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;

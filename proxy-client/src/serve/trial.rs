@@ -39,7 +39,8 @@ pub(super) async fn connect_all(served: &[Arc<Served>]) -> Result<(), StartError
     Err(StartError::Trial(problems.join("; ")))
 }
 
-fn hello() -> Hello {
+/// What is said in a tunnel that nobody uses.
+pub(crate) fn hello() -> Hello {
     Hello {
         version: VERSION,
         capabilities: Vec::new(),

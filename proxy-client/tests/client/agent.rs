@@ -25,6 +25,8 @@ pub(crate) const GREETING: &[u8] = b"\x05\0\0\0hello";
 #[derive(Clone)]
 pub(crate) enum Manner {
     Serving,
+    /// A database that says this and then waits.
+    Saying(Vec<u8>),
     Refusing(Refusal),
     Silent,
     HangingUp,
@@ -166,6 +168,11 @@ impl Inner {
                     writer.shutdown().await.ok();
                 }
             }
+            Manner::Saying(words) => {
+                peer.stream.write_all(&words).await.ok();
+                peer.stream.flush().await.ok();
+                std::future::pending().await
+            }
             Manner::Silent => std::future::pending().await,
             Manner::HangingUp | Manner::Refusing(_) => {
                 peer.stream.shutdown().await.ok();
@@ -187,7 +194,7 @@ impl Inner {
         };
         self.hellos.lock().unwrap().push(hello);
         let answer = match manner {
-            Manner::Serving => Answer::Ok { version: VERSION },
+            Manner::Serving | Manner::Saying(_) => Answer::Ok { version: VERSION },
             Manner::Refusing(refusal) => Answer::Refused(refusal.clone()),
             Manner::Silent | Manner::HangingUp => return true,
         };
