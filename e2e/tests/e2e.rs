@@ -15,6 +15,8 @@ mod databases;
 mod deploy;
 #[path = "e2e/direct.rs"]
 mod direct;
+#[path = "e2e/documents.rs"]
+mod documents;
 #[path = "e2e/google_connectors.rs"]
 mod google_connectors;
 #[path = "e2e/grants.rs"]
