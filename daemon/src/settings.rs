@@ -7,19 +7,17 @@
 
 mod complaint;
 mod file;
+mod flags;
 mod nearest;
 mod span;
 
 pub use complaint::{Complaint, Complaints};
 pub use file::{Table, Value, load, load_adapted};
+pub use flags::parse;
 pub use nearest::nearest;
 pub use span::{NotASpan, Span};
 
-use std::ffi::OsString;
 use std::io::Write as _;
-
-use clap::Parser;
-use clap::error::ErrorKind;
 
 use crate::exit::Exit;
 
@@ -67,23 +65,6 @@ macro_rules! overlay {
     };
 }
 
-/// Reads flags and their environment twins. Help and version are printed; what is wrong is complained about.
-///
-/// # Errors
-/// How the program is to end: [`Exit::Success`] after help, [`Exit::Usage`] after a complaint.
-pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Exit> {
-    T::try_parse_from(arguments).map_err(|error| {
-        let exit = match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,
-            _ => Exit::Usage,
-        };
-        if let Err(error) = error.print() {
-            tracing::debug!(%error, "the help text could not be written");
-        }
-        exit
-    })
-}
-
 /// Prints complaints on standard error and says how to end.
 pub fn complain(program: &str, complaints: &Complaints) -> Exit {
     let mut stderr = std::io::stderr().lock();
@@ -91,24 +72,4 @@ pub fn complain(program: &str, complaints: &Complaints) -> Exit {
         tracing::debug!(%error, "complaints could not be written");
     }
     Exit::Usage
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(clap::Parser)]
-    struct Flags {
-        #[arg(long, env = "DAEMON_TEST_PORT")]
-        port: Option<u16>,
-    }
-
-    #[test]
-    fn a_bad_flag_ends_with_the_usage_code_and_help_with_success() {
-        let parse = |flag: &str| parse::<Flags>(["x", flag].map(OsString::from));
-        assert_eq!(parse("--port=1").ok().and_then(|flags| flags.port), Some(1));
-        assert_eq!(parse("--port=no").err(), Some(Exit::Usage));
-        assert_eq!(parse("--prot=1").err(), Some(Exit::Usage));
-        assert_eq!(parse("--help").err(), Some(Exit::Success));
-    }
 }
