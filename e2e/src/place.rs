@@ -91,6 +91,20 @@ impl Loopback {
     }
 }
 
+/// A free port that no outgoing connection takes by itself before it is bound, as it would among those the system
+/// gives: there, all of the machine's own connections come from this address.
+pub fn free_port_at(host: IpAddr) -> Result<u16> {
+    for _ in 0..1000 {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let spread = std::process::id().wrapping_mul(97).wrapping_add(number) % 12_000;
+        let port = 20_000 + u16::try_from(spread)?;
+        if TcpListener::bind((host, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port at {host}")
+}
+
 /// Spreads processes over 127.1.0.0 to 127.254.255.255, each with a run of its own.
 fn candidate(process: u32, number: u32) -> IpAddr {
     let spread = process.wrapping_mul(64).wrapping_add(number) % (254 << 16);

@@ -1,16 +1,16 @@
 //! The client beside the application, as a process.
 
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::authority::{PROJECT, REGION};
 use crate::clients::Address;
 use crate::paths::binary;
-use crate::place::Place;
+use crate::place::{Place, free_port_at};
 use crate::process::{Process, output_of};
 
 /// What it says once its listeners accept; Google's proxy says the same.
@@ -62,20 +62,6 @@ impl Mount {
     pub fn address(&self) -> &Address {
         &self.address
     }
-}
-
-/// A free port that no outgoing connection takes by itself before it is bound, as it would among those the system
-/// gives: there, all of the machine's own connections come from this address.
-fn free_port_at(host: IpAddr) -> Result<u16> {
-    for _ in 0..1000 {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let spread = std::process::id().wrapping_mul(97).wrapping_add(number) % 12_000;
-        let port = 20_000 + u16::try_from(spread)?;
-        if TcpListener::bind((host, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port at {host}")
 }
 
 /// The socket of an instance in a folder, `project:region:instance`.

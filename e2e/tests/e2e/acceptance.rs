@@ -5,10 +5,14 @@
 mod caching_sha2;
 #[path = "acceptance/change_user.rs"]
 mod change_user;
+#[path = "acceptance/checks.rs"]
+mod checks;
 #[path = "acceptance/compression.rs"]
 mod compression;
 #[path = "acceptance/drivers.rs"]
 mod drivers;
+#[path = "acceptance/legs.rs"]
+mod legs;
 #[path = "acceptance/mariadb.rs"]
 mod mariadb;
 #[path = "acceptance/mysql_cli.rs"]

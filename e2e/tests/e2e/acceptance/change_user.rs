@@ -4,7 +4,9 @@ use e2e::clients::{Answer, Client, Login, Target};
 use e2e::databases::PASSWORD;
 use serde_json::json;
 
-use super::stage::{Leg, MYSQL, Stage, app, turn};
+use super::checks::app;
+use super::legs::Leg;
+use super::stage::{MYSQL, Stage, turn};
 
 const WHO: &str = "SELECT CURRENT_USER(), CONNECTION_ID(), \
                    (SELECT VARIABLE_VALUE FROM performance_schema.session_status WHERE VARIABLE_NAME = 'Compression')";
@@ -17,7 +19,7 @@ fn flusher(stage: &Stage) -> Login {
         PASSWORD,
     );
     let grant = "GRANT RELOAD ON *.* TO 'app_flusher'@'%'";
-    stage.database.execute(grant).unwrap();
+    stage.database().execute(grant).unwrap();
     login
 }
 

@@ -2,8 +2,10 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::checks::app;
+use super::legs::Leg;
 use super::mysql_cli::mysql;
-use super::stage::{Leg, MYSQL, Stage, app, turn};
+use super::stage::{MYSQL, Stage, turn};
 
 const BYTES: usize = 5_000_000;
 
@@ -42,5 +44,6 @@ fn row_15_five_megabytes_arrive_with_zlib_and_zstd() {
             &format!("{algorithm},uncompressed")
         ));
         assert!(fetch(&stage, Leg::Unix, algorithm));
+        assert!(fetch(&stage, Leg::Tls, algorithm));
     }
 }

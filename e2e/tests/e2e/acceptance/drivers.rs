@@ -3,14 +3,16 @@
 use e2e::clients::{Client, Target, Tls};
 use e2e::databases::PASSWORD;
 
-use super::stage::{Leg, MYSQL, SHOW_USER, app, is_user, turn};
+use super::checks::{SHOW_USER, app, is_user};
+use super::legs::Leg;
+use super::stage::{MYSQL, turn};
 
 #[test]
 fn row_06_sqlx_which_never_finds_itself_in_the_cache_logs_in_over_tcp_twice() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
     let target = stage.over_tls(Leg::Tcp, &app());
-    stage.database.flush().unwrap();
+    stage.database().flush().unwrap();
     for time in ["first", "second"] {
         is_user(stage.query(Client::Sqlx, &target, SHOW_USER), "app", time);
         let trace = stage.login_trace(Leg::Tcp);

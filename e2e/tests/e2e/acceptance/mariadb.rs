@@ -4,7 +4,9 @@ use e2e::clients::{Address, Client, Login};
 use e2e::databases::{Database, DatabaseOptions, Flavor, PAM_USER, PASSWORD, Pam, SCHEMA};
 use e2e::wait::{PATIENCE, until};
 
-use super::stage::{Leg, MARIADB, SHOW_USER, Stage, is_user, turn};
+use super::checks::{SHOW_USER, is_user};
+use super::legs::Leg;
+use super::stage::{MARIADB, Stage, turn};
 
 const CLIENTS: [Client; 2] = [Client::MariadbCli11, Client::MariadbNode];
 
@@ -121,8 +123,8 @@ fn row_43_a_replica_with_tls_follows_through_the_tunnel() {
     let stage = Stage::start(Flavor::MariaDb10, &server(1).argument("--log-bin=binlog"));
     let login = stage.account("replica", "BY '{}'", PASSWORD);
     let grant = "GRANT REPLICATION SLAVE ON *.* TO 'replica'@'%'";
-    stage.database.execute(grant).unwrap();
-    let replica = Database::start_with(Flavor::MariaDb10, &stage.place, &server(2)).unwrap();
+    stage.database().execute(grant).unwrap();
+    let replica = Database::start_with(Flavor::MariaDb10, stage.place(), &server(2)).unwrap();
     // Where nothing but TLS is let in.
     let Address::Tcp { host, port } = stage.port(Leg::Strict) else {
         panic!("a port");
@@ -142,7 +144,7 @@ fn row_43_a_replica_with_tls_follows_through_the_tunnel() {
     let write = format!(
         "CREATE TABLE {SCHEMA}.told (word TEXT); INSERT INTO {SCHEMA}.told VALUES ('followed')"
     );
-    stage.database.execute(&write).unwrap();
+    stage.database().execute(&write).unwrap();
     until("the row on the replica", PATIENCE, || {
         let row = replica
             .execute(&format!("SELECT word FROM {SCHEMA}.told"))

@@ -6,10 +6,10 @@ use e2e::clients::{Client, Login, SqlError, Target, Tls};
 use e2e::databases::{PASSWORD, SCHEMA};
 use e2e::wait::{PATIENCE, until};
 
+use super::checks::{Failures, SHOW_USER, USUAL, app, is_user, with_tls};
+use super::legs::{Door, Leg};
 use super::mysql_cli;
-use super::stage::{
-    Failures, Leg, MARIADB, MYSQL, SHOW_USER, Shared, Stage, USUAL, app, is_user, turn, with_tls,
-};
+use super::stage::{MARIADB, MYSQL, Shared, Stage, turn};
 
 fn secure_transport_is_required(shared: &Shared, client: Client) {
     let stage = shared.get();
@@ -18,18 +18,39 @@ fn secure_transport_is_required(shared: &Shared, client: Client) {
     let target = stage.over_tls(Leg::Tcp, &app());
     let refused = stage.cold(client, &target, SHOW_USER).unwrap_err();
     assert_eq!(refused.code, 3159, "{refused}");
-    let target = stage.over_tls(Leg::Unix, &app());
-    is_user(stage.cold(client, &target, SHOW_USER), "app", client.name());
+    for leg in [Leg::Unix, Leg::Tls] {
+        let target = stage.over_tls(leg, &app());
+        let check = format!("{client} {leg:?}");
+        is_user(stage.cold(client, &target, SHOW_USER), "app", &check);
+    }
 }
 
 #[test]
-fn row_22_mysql_that_requires_secure_transport_takes_unix_for_secure() {
+fn row_22_mysql_that_requires_secure_transport_takes_unix_and_tls_for_secure() {
     secure_transport_is_required(&MYSQL, Client::MysqlCli);
 }
 
 #[test]
-fn row_22_mariadb_11_8_that_requires_secure_transport_takes_unix_for_secure() {
+fn row_22_mariadb_11_8_that_requires_secure_transport_takes_unix_and_tls_for_secure() {
     secure_transport_is_required(&MARIADB, Client::MariadbCli11);
+}
+
+#[test]
+fn row_23_an_account_that_requires_tls_logs_in_over_the_agents_own_only() {
+    let stage = MYSQL.get();
+    let stage = turn(&stage);
+    let identified = "WITH caching_sha2_password BY '{}' REQUIRE SSL";
+    let login = stage.account("app_tls", identified, PASSWORD);
+    for leg in Leg::PLAIN {
+        let target = stage.over_tls(leg, &login);
+        let refused = stage
+            .cold(Client::MysqlCli, &target, SHOW_USER)
+            .unwrap_err();
+        assert_eq!(refused.code, 1045, "{leg:?}: {refused}");
+    }
+    let target = stage.over_tls(Leg::Tls, &login);
+    let answer = stage.cold(Client::MysqlCli, &target, SHOW_USER);
+    is_user(answer, "app_tls", "over TLS of the agent's own");
 }
 
 /// A session of the application that keeps its slot until it is dropped.
@@ -47,7 +68,7 @@ impl Session {
             .unwrap();
         let session = Self(child);
         until("the session that takes the last slot", PATIENCE, || {
-            let count = stage.database.execute(asleep)?[0][0].clone();
+            let count = stage.database().execute(asleep)?[0][0].clone();
             Ok((count.as_deref() == Some("1")).then_some(()))
         })
         .unwrap();
@@ -72,9 +93,9 @@ fn row_32_too_many_connections_reaches_the_application_in_the_databases_words() 
     let full = stage.set_global("max_connections", "1");
     let mut failures = Failures::default();
     for client in USUAL {
-        for leg in Leg::PLAIN {
-            let check = format!("{client} {leg:?}");
-            let target = stage.over_tls(leg, &app());
+        for (door, leg) in product(Door::ALL, Leg::PLAIN) {
+            let check = format!("{client} {leg:?} by the {door:?}");
+            let target = stage.over_tls_by(door, leg, &app());
             let refused = stage.query(client, &target, SHOW_USER).unwrap_err();
             let told = refused.code == 1040 && refused.message.contains("Too many connections");
             failures.unless(told, format_args!("{check}: {refused}"));
@@ -94,6 +115,14 @@ fn row_32_too_many_connections_reaches_the_application_in_the_databases_words() 
     is_user(answer, "app", "afterwards");
 }
 
+fn product<A: Copy, B: Copy, const M: usize, const N: usize>(
+    outer: [A; M],
+    inner: [B; N],
+) -> impl Iterator<Item = (A, B)> {
+    let pairs = move |one| inner.into_iter().map(move |other| (one, other));
+    outer.into_iter().flat_map(pairs)
+}
+
 /// Whether the client shows an error of ours that comes instead of a greeting. MariaDB's library, told to insist on TLS,
 /// puts it behind words and a number of its own.
 fn shows(refused: &SqlError, code: u32) -> bool {
@@ -108,12 +137,17 @@ fn row_33_a_database_that_is_down_is_named_in_our_own_words() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
     let mut failures = Failures::default();
-    for client in with_tls() {
-        let target = stage.over_tls(Leg::Down, &app());
+    for (client, door) in with_tls().flat_map(|client| Door::ALL.map(|door| (client, door))) {
+        let target = stage.over_tls_by(door, Leg::Down, &app());
         let refused = stage.query(client, &target, SHOW_USER).unwrap_err();
-        let told = refused.message.contains("[database-unreachable]");
-        let told = told && shows(&refused, 1105);
-        failures.unless(told, format_args!("{client}: {refused}"));
+        let numbered = match door {
+            // Instead of a greeting: our client program has none of its own.
+            Door::Client => shows(&refused, 1105),
+            // After TLS.
+            Door::Agent => refused.code == 1105,
+        };
+        let told = numbered && refused.message.contains("[database-unreachable]");
+        failures.unless(told, format_args!("{client} by the {door:?}: {refused}"));
     }
     failures.none();
 }
@@ -123,16 +157,16 @@ fn row_45_a_plain_client_is_told_that_tls_is_required() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
     let mut failures = Failures::default();
-    for client in Client::ALL {
-        let target = Target::new(stage.port(Leg::Strict).clone(), app(), Tls::Off);
+    for (client, door) in product(Client::ALL, Door::ALL) {
+        let target = Target::new(stage.at(door, Leg::Strict).clone(), app(), Tls::Off);
         let refused = stage.cold(client, &target, SHOW_USER).unwrap_err();
         let told = refused.code == 3159 && refused.message.contains("[tls-required]");
-        failures.unless(told, format_args!("{client}: {refused}"));
+        failures.unless(told, format_args!("{client} by the {door:?}: {refused}"));
     }
-    for client in with_tls() {
-        let target = stage.over_tls(Leg::Strict, &app());
-        let answer = stage.cold(client, &target, SHOW_USER);
-        failures.unless_user(answer, "app", client.name());
+    for (client, door) in product(USUAL, Door::ALL) {
+        let target = stage.over_tls_by(door, Leg::Strict, &app());
+        let check = format!("{client} by the {door:?}");
+        failures.unless_user(stage.cold(client, &target, SHOW_USER), "app", &check);
     }
     failures.none();
 }
@@ -190,7 +224,7 @@ fn row_46_an_expired_account_may_log_in_to_change_its_password() {
     let login = expired(&stage);
     let arguments = ["--ssl-mode=REQUIRED", "--connect-expired-password"];
     for leg in Leg::PLAIN {
-        stage.database.flush().unwrap();
+        stage.database().flush().unwrap();
         let address = stage.port(leg);
         let refused = mysql_cli::mysql(address, &login, &arguments, SHOW_USER).unwrap_err();
         assert!(refused.starts_with("ERROR 1820 "), "{leg:?}: {refused}");

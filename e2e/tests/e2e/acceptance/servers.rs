@@ -3,7 +3,9 @@
 use e2e::clients::Client;
 use e2e::databases::{DatabaseOptions, Flavor, PASSWORD, RsaKeys};
 
-use super::stage::{Failures, Leg, SHOW_USER, Stage, app, is_user, with_tls};
+use super::checks::{Failures, SHOW_USER, app, is_user, with_tls};
+use super::legs::Leg;
+use super::stage::Stage;
 
 #[test]
 fn row_11_a_4096_bit_key_of_the_database_encrypts_the_password() {
@@ -52,7 +54,7 @@ fn row_13_the_first_login_after_a_restart_of_the_database_succeeds() {
         );
     }
     assert!(stage.login_trace(Leg::Tcp).is_fast());
-    stage.database.restart().unwrap();
+    stage.database_mut().restart().unwrap();
     is_user(
         stage.query(Client::MysqlCli, &target, SHOW_USER),
         "app",

@@ -1,9 +1,9 @@
-//! One database behind one agent by every kind of database leg, each with a recording relay before it, and a client
-//! with a TCP port and a Unix socket for each. Tests take turns on it; it ends with the last test that holds it.
+//! One database behind agents by every kind of database leg, each with a recording relay before it, and for each a
+//! port and a Unix socket of our client program, and a listener of the agent. Tests take turns on it; it ends with
+//! the last test that holds it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,74 +11,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use e2e::agent::Agent;
 use e2e::authority::{Authority, Dialect};
 use e2e::clients::{Address, Answer, Client, Login, Runner, Target, Tls};
-use e2e::databases::{Database, DatabaseOptions, Flavor, PASSWORD, SCHEMA};
-use e2e::place::{Loopback, Place};
+use e2e::databases::{Database, DatabaseOptions, Flavor, SCHEMA};
+use e2e::place::{Loopback, Place, free_port_at};
 use e2e::proxy::{Mount, Proxy, write_ca_certificate};
 use e2e::relay::Relay;
 
+use super::legs::{Door, Leg};
 use super::trace::Trace;
 
 /// An address that the agent's certificate is for.
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// The clients that the acceptance list names most often.
-pub(super) const USUAL: [Client; 6] = [
-    Client::MysqlCli,
-    Client::MariadbCli11,
-    Client::PyMySql,
-    Client::Mysql2,
-    Client::PhpMysqli,
-    Client::ConnectorJ,
-];
-
-/// How the agent reaches the database: an instance each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leg {
-    Tcp,
-    Unix,
-    /// TCP, and applications must speak TLS.
-    Strict,
-    /// TCP to a port where nothing listens.
-    Down,
-}
-
-impl Leg {
-    /// Those of which the acceptance list says that they carry a session in the clear.
-    pub(super) const PLAIN: [Self; 2] = [Self::Tcp, Self::Unix];
-    const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Strict, Self::Down];
-
-    const fn instance(self) -> &'static str {
-        match self {
-            Self::Tcp => "over-tcp",
-            Self::Unix => "over-unix",
-            Self::Strict => "strict",
-            Self::Down => "down",
-        }
-    }
-
-    /// The instance's parameters behind its name.
-    fn parameters(self, relay: &Relay, place: &Place) -> String {
-        let place = match (self, relay.address()) {
-            (Self::Down, _) => {
-                format!("tcp:{}:{}", place.address(), place.free_port().unwrap())
-            }
-            (_, Address::Tcp { host, port }) => format!("tcp:{host}:{port}"),
-            (_, Address::Socket(path)) => format!("unix:{}", path.display()),
-        };
-        let tls = if self == Self::Strict {
-            "&inner-tls=require"
-        } else {
-            ""
-        };
-        format!("database={place}{tls}")
-    }
-}
 
 /// One way to the database. Fields end in the order in which they stand.
 struct Way {
     leg: Leg,
     port: Address,
     socket: Address,
+    listener: Address,
     ca: PathBuf,
     relay: Relay,
 }
@@ -87,60 +36,47 @@ struct Way {
 pub(super) struct Stage {
     runners: RefCell<HashMap<Client, Runner>>,
     _proxies: [Proxy; 2],
-    _agent: Agent,
+    _agents: Vec<Agent>,
     ways: Vec<Way>,
-    _authority: Authority,
-    pub(super) database: Database,
-    key_file: PathBuf,
-    pub(super) place: Place,
+    base: Base,
+}
+
+/// What agents and clients stand on.
+struct Base {
+    authority: Authority,
+    database: Database,
+    clients_key: PathBuf,
+    agents_key: PathBuf,
+    place: Place,
 }
 
 impl Stage {
     /// Starts all of it.
     pub(super) fn start(flavor: Flavor, options: &DatabaseOptions) -> Self {
-        let place = Place::new("acceptance").unwrap();
-        let database = Database::start_with(flavor, &place, options).unwrap();
-        let authority = Authority::start(&place).unwrap();
-        let key_file = authority.create_account("shop", Dialect::Ours).unwrap();
-        let agents_key = authority.create_account("agent", Dialect::Ours).unwrap();
-        let address = Loopback::reserve().unwrap();
-        let (at, version) = (
-            address.ip().to_string(),
-            database.flavor().database_version(),
-        );
-        let mut arguments = Vec::new();
-        let mut relays = Vec::new();
-        for leg in Leg::ALL {
-            let name = leg.instance();
-            authority.create_instance(name, &at, version).unwrap();
-            authority.grant(name, "shop", "client").unwrap();
-            authority.grant(name, "agent", "agent").unwrap();
-            let relay = relay(leg, &place, &database);
-            arguments.push(format!("{name}?{}", leg.parameters(&relay, &place)));
-            relays.push((leg, relay));
+        Self::start_with(flavor, options, "")
+    }
+
+    /// Starts all of it; `parameters` stand behind every instance of the agents.
+    pub(super) fn start_with(flavor: Flavor, options: &DatabaseOptions, parameters: &str) -> Self {
+        let base = Base::start(flavor, options);
+        let mut ways = Vec::new();
+        let lenient = base.serve(&Leg::LENIENT, "allow", parameters, &mut ways);
+        let strict = base.serve(&[Leg::Strict], "require", parameters, &mut ways);
+        let mounts: Vec<[Mount; 2]> = ways.iter().map(|way| base.mounts(way.leg)).collect();
+        for (way, [port, socket]) in ways.iter_mut().zip(&mounts) {
+            way.port = port.address().clone();
+            way.socket = socket.address().clone();
         }
-        let agent = Agent::start(&place, &agents_key, address, &arguments).unwrap();
-        let ports = Leg::ALL.map(|leg| Mount::tcp_at(LOCALHOST, leg.instance()).unwrap());
-        let sockets = Leg::ALL.map(|leg| Mount::socket(&place, leg.instance()).unwrap());
-        let proxies =
-            [&ports, &sockets].map(|mounts| Proxy::start(&place, &key_file, mounts, &[]).unwrap());
-        let ways = relays.into_iter().zip(ports.iter().zip(&sockets));
-        let way = |((leg, relay), (port, socket)): ((Leg, Relay), (&Mount, &Mount))| Way {
-            leg,
-            port: port.address().clone(),
-            socket: socket.address().clone(),
-            ca: ca_file(&place, &key_file, leg),
-            relay,
-        };
+        let (ports, sockets): (Vec<Mount>, Vec<Mount>) = mounts
+            .into_iter()
+            .map(|[port, socket]| (port, socket))
+            .unzip();
         Self {
             runners: RefCell::default(),
-            _proxies: proxies,
-            _agent: agent,
-            ways: ways.map(way).collect(),
-            _authority: authority,
-            database,
-            key_file,
-            place,
+            _proxies: [base.proxy(&ports), base.proxy(&sockets)],
+            _agents: vec![lenient, strict],
+            ways,
+            base,
         }
     }
 
@@ -148,12 +84,32 @@ impl Stage {
         self.ways.iter().find(|way| way.leg == leg).unwrap()
     }
 
+    pub(super) fn database(&self) -> &Database {
+        &self.base.database
+    }
+
+    pub(super) fn database_mut(&mut self) -> &mut Database {
+        &mut self.base.database
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.base.place
+    }
+
     /// Where applications connect by TCP to reach the database by `leg`.
     pub(super) fn port(&self, leg: Leg) -> &Address {
         &self.way(leg).port
     }
 
-    /// The same by Unix socket.
+    /// Where they connect by this door.
+    pub(super) fn at(&self, door: Door, leg: Leg) -> &Address {
+        match door {
+            Door::Client => &self.way(leg).port,
+            Door::Agent => &self.way(leg).listener,
+        }
+    }
+
+    /// Where they connect by Unix socket.
     pub(super) fn socket(&self, leg: Leg) -> &Address {
         &self.way(leg).socket
     }
@@ -163,33 +119,16 @@ impl Stage {
         &self.way(leg).ca
     }
 
-    /// A client that listens on another address.
+    /// A client program that listens on another address.
     pub(super) fn proxy_at(&self, leg: Leg, host: IpAddr) -> (Proxy, Address) {
         let mount = Mount::tcp_at(host, leg.instance()).unwrap();
         let address = mount.address().clone();
-        let proxy = Proxy::start(&self.place, &self.key_file, &[mount], &[]).unwrap();
-        (proxy, address)
+        (self.base.proxy(&[mount]), address)
     }
 
     /// Where the database itself is, by the kind of `leg`.
     pub(super) fn directly(&self, leg: Leg) -> Address {
-        match leg {
-            Leg::Unix => Address::Socket(self.database.socket().to_owned()),
-            Leg::Tcp | Leg::Strict | Leg::Down => self.database.address().clone(),
-        }
-    }
-
-    /// Sets a global variable of the database for as long as what comes back lives.
-    pub(super) fn set_global<'a>(&'a self, name: &'a str, value: &str) -> Global<'a> {
-        let before = self.database.execute(&format!("SELECT @@GLOBAL.{name}"));
-        let before = before.unwrap()[0][0].clone().unwrap();
-        let set = format!("SET GLOBAL {name} = {value}");
-        self.database.execute(&set).unwrap();
-        Global {
-            stage: self,
-            name,
-            before,
-        }
+        leg.to(self.database())
     }
 
     /// What the relay saw of the last login by `leg`.
@@ -197,10 +136,15 @@ impl Stage {
         Trace::of_login(self.way(leg).relay.trace().unwrap())
     }
 
-    /// An application that speaks TLS and verifies the agent's certificate.
+    /// An application of our client program that speaks TLS and verifies the agent's certificate.
     pub(super) fn over_tls(&self, leg: Leg, login: &Login) -> Target {
-        let way = self.way(leg);
-        Target::new(way.port.clone(), login.clone(), Tls::VerifyIdentity).trusting(&way.ca)
+        self.over_tls_by(Door::Client, leg, login)
+    }
+
+    /// The same by either door.
+    pub(super) fn over_tls_by(&self, door: Door, leg: Leg, login: &Login) -> Target {
+        let address = self.at(door, leg).clone();
+        Target::new(address, login.clone(), Tls::VerifyIdentity).trusting(self.ca(leg))
     }
 
     /// The same without us: TLS on TCP, and none on the Unix socket, where it is not needed. One driver has none of
@@ -209,14 +153,14 @@ impl Stage {
         let tls = match leg {
             Leg::Unix if client == Client::ConnectorJ => return None,
             Leg::Unix => Tls::Off,
-            Leg::Tcp | Leg::Strict | Leg::Down => Tls::Required,
+            _ => Tls::Required,
         };
         Some(Target::new(self.directly(leg), login.clone(), tls))
     }
 
     /// Logs in with the database's cache empty.
     pub(super) fn cold(&self, client: Client, target: &Target, sql: &str) -> Answer {
-        self.database.flush().unwrap();
+        self.database().flush().unwrap();
         self.query(client, target, sql)
     }
 
@@ -229,37 +173,96 @@ impl Stage {
         runner.query(target, sql).unwrap()
     }
 
-    /// Makes the account again, with the usual rights and password. `identified` is what stands behind IDENTIFIED,
-    /// and `{}` in it the password.
+    /// Makes the account again, with the usual rights. `identified` is what stands behind IDENTIFIED, and `{}` in it
+    /// the password.
     pub(super) fn account(&self, user: &str, identified: &str, password: &str) -> Login {
         let identified = identified.replace("{}", password);
-        self.database
-            .execute(&format!(
-                "DROP USER IF EXISTS '{user}'@'%'; CREATE USER '{user}'@'%' IDENTIFIED {identified}; \
-                 GRANT ALL PRIVILEGES ON {SCHEMA}.* TO '{user}'@'%'"
-            ))
-            .unwrap();
+        let sql = format!(
+            "DROP USER IF EXISTS '{user}'@'%'; CREATE USER '{user}'@'%' IDENTIFIED {identified}; \
+             GRANT ALL PRIVILEGES ON {SCHEMA}.* TO '{user}'@'%'"
+        );
+        self.database().execute(&sql).unwrap();
         Login::new(user, password, SCHEMA)
+    }
+
+    /// Sets a global variable of the database for as long as what comes back lives.
+    pub(super) fn set_global<'a>(&'a self, name: &'a str, value: &str) -> Global<'a> {
+        let before = self.database().execute(&format!("SELECT @@GLOBAL.{name}"));
+        let before = before.unwrap()[0][0].clone().unwrap();
+        let set = format!("SET GLOBAL {name} = {value}");
+        self.database().execute(&set).unwrap();
+        Global {
+            stage: self,
+            name,
+            before,
+        }
     }
 }
 
-fn ca_file(place: &Place, key_file: &Path, leg: Leg) -> PathBuf {
-    let file = place.join(&format!("{}-ca.pem", leg.instance()));
-    write_ca_certificate(key_file, leg.instance(), &file).unwrap();
-    file
-}
+impl Base {
+    fn start(flavor: Flavor, options: &DatabaseOptions) -> Self {
+        let place = Place::new("acceptance").unwrap();
+        let database = Database::start_with(flavor, &place, options).unwrap();
+        let authority = Authority::start(&place).unwrap();
+        Self {
+            clients_key: authority.create_account("shop", Dialect::Ours).unwrap(),
+            agents_key: authority.create_account("agent", Dialect::Ours).unwrap(),
+            authority,
+            database,
+            place,
+        }
+    }
 
-/// The account that every database has.
-pub(super) fn app() -> Login {
-    Login::new("app", PASSWORD, SCHEMA)
-}
+    /// Starts an agent for these legs, with a listener each; notes the ways that it opens.
+    fn serve(&self, legs: &[Leg], tls: &str, parameters: &str, ways: &mut Vec<Way>) -> Agent {
+        let address = Loopback::reserve().unwrap();
+        let at = address.ip().to_string();
+        let mut instances = Vec::new();
+        for leg in legs {
+            self.create(*leg, &at);
+            let relay = Relay::start(&self.place, &leg.to(&self.database)).unwrap();
+            let listener = Address::Tcp {
+                host: LOCALHOST,
+                port: free_port_at(LOCALHOST).unwrap(),
+            };
+            let own = leg.parameters(&relay, &self.place, &self.database);
+            let name = leg.instance();
+            instances.push(format!("{name}?{own}&mysql-listen={listener}{parameters}"));
+            ways.push(Way {
+                leg: *leg,
+                port: listener.clone(),
+                socket: listener.clone(),
+                listener,
+                ca: self.ca_file(*leg),
+                relay,
+            });
+        }
+        let tls = [format!("--mysql-listen-tls={tls}")];
+        Agent::start_with(&self.place, &self.agents_key, address, &instances, &tls).unwrap()
+    }
 
-fn relay(leg: Leg, place: &Place, database: &Database) -> Relay {
-    let to = match leg {
-        Leg::Unix => Address::Socket(database.socket().to_owned()),
-        Leg::Tcp | Leg::Strict | Leg::Down => database.address().clone(),
-    };
-    Relay::start(place, &to).unwrap()
+    fn create(&self, leg: Leg, at: &str) {
+        let (name, version) = (leg.instance(), self.database.flavor().database_version());
+        self.authority.create_instance(name, at, version).unwrap();
+        self.authority.grant(name, "shop", "client").unwrap();
+        self.authority.grant(name, "agent", "agent").unwrap();
+    }
+
+    fn ca_file(&self, leg: Leg) -> PathBuf {
+        let file = self.place.join(&format!("{}-ca.pem", leg.instance()));
+        write_ca_certificate(&self.clients_key, leg.instance(), &file).unwrap();
+        file
+    }
+
+    fn mounts(&self, leg: Leg) -> [Mount; 2] {
+        let port = Mount::tcp_at(LOCALHOST, leg.instance());
+        let socket = Mount::socket(&self.place, leg.instance());
+        [port.unwrap(), socket.unwrap()]
+    }
+
+    fn proxy(&self, mounts: &[Mount]) -> Proxy {
+        Proxy::start(&self.place, &self.clients_key, mounts, &[]).unwrap()
+    }
 }
 
 /// A global variable of the database, as it was again when this ends.
@@ -273,7 +276,7 @@ impl Drop for Global<'_> {
     fn drop(&mut self) {
         let back = format!("SET GLOBAL {} = {}", self.name, self.before);
         // A database that does not answer has failed the test already.
-        drop(self.stage.database.execute(&back));
+        drop(self.stage.database().execute(&back));
     }
 }
 
@@ -302,10 +305,8 @@ impl Shared {
     pub(super) fn get(&self) -> Arc<Mutex<Stage>> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.upgrade().unwrap_or_else(|| {
-            let stage = Arc::new(Mutex::new(Stage::start(
-                self.flavor,
-                &DatabaseOptions::default(),
-            )));
+            let stage = Stage::start(self.flavor, &DatabaseOptions::default());
+            let stage = Arc::new(Mutex::new(stage));
             *current = Arc::downgrade(&stage);
             stage
         })
@@ -316,44 +317,3 @@ impl Shared {
 pub(super) fn turn(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
     stage.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Fails unless the answer is the account that is logged in.
-pub(super) fn is_user(answer: Answer, user: &str, check: &str) {
-    let mut failures = Failures::default();
-    failures.unless_user(answer, user, check);
-    failures.none();
-}
-
-/// What went wrong in a test of many clients: all of it is told.
-#[derive(Default)]
-pub(super) struct Failures(Vec<String>);
-
-impl Failures {
-    /// Notes what is said unless it holds.
-    pub(super) fn unless(&mut self, holds: bool, what: impl Display) {
-        if !holds {
-            self.0.push(what.to_string());
-        }
-    }
-
-    /// Notes an answer other than the account that is logged in.
-    pub(super) fn unless_user(&mut self, answer: Answer, user: &str, check: &str) {
-        let expected = [[Some(format!("{user}@%"))]];
-        let holds = answer.as_ref().is_ok_and(|rows| *rows == expected);
-        self.unless(holds, format_args!("{check}: {answer:?}"));
-    }
-
-    /// Fails with all that was noted.
-    pub(super) fn none(self) {
-        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
-    }
-}
-
-/// The clients that can be told to insist on TLS: DBD::mysql, as Debian builds it, cannot.
-pub(super) fn with_tls() -> impl Iterator<Item = Client> {
-    let insists = |client: &Client| *client != Client::PerlMysql;
-    Client::ALL.into_iter().filter(insists)
-}
-
-/// What [`is_user`] reads.
-pub(super) const SHOW_USER: &str = "SELECT CURRENT_USER()";

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use e2e::clients::{Address, Client, Target, Tls};
 
-use super::stage::{Leg, MARIADB, MARIADB_10, MYSQL, SHOW_USER, Shared, app, is_user, turn};
+use super::checks::{SHOW_USER, app, is_user};
+use super::legs::{Door, Leg};
+use super::stage::{MARIADB, MARIADB_10, MYSQL, Shared, turn};
 
 const MODES: [Tls; 4] = [Tls::Off, Tls::Required, Tls::VerifyCa, Tls::VerifyIdentity];
 /// What the command line says of a certificate that it does not believe.
@@ -34,6 +36,18 @@ fn every_mode_works_by_every_name(shared: &Shared) {
             );
         }
     }
+    for (tls, door) in MODES
+        .into_iter()
+        .flat_map(|tls| Door::ALL.map(|door| (tls, door)))
+    {
+        let target = trusting(stage.at(door, Leg::Unix), tls, stage.ca(Leg::Unix));
+        let check = format!("by the {door:?} {tls:?}");
+        is_user(
+            stage.cold(Client::MysqlCli, &target, SHOW_USER),
+            "app",
+            &check,
+        );
+    }
     for tls in [Tls::Off, Tls::Required] {
         let target = Target::new(stage.socket(Leg::Tcp).clone(), app(), tls);
         let check = format!("Unix socket {tls:?}");
@@ -44,7 +58,7 @@ fn every_mode_works_by_every_name(shared: &Shared) {
         );
     }
     // The certificate is not for this address of the machine, so identity alone stops here.
-    let (_proxy, elsewhere) = stage.proxy_at(Leg::Tcp, stage.place.address());
+    let (_proxy, elsewhere) = stage.proxy_at(Leg::Tcp, stage.place().address());
     for (tls, works) in [(Tls::VerifyCa, true), (Tls::VerifyIdentity, false)] {
         let answer = stage.cold(Client::MysqlCli, &trusting(&elsewhere, tls, ca), SHOW_USER);
         let expected = if works { None } else { Some(SSL_ERROR) };
