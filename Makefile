@@ -36,6 +36,11 @@ e2e: setup ## the tests against real databases and real clients
 	$(CARGO) test $(LOCKED) -p e2e
 	e2e/summary
 
+.PHONY: matrix
+matrix: setup ## every client against every database, account and leg; writes docs/login-matrix.md
+	$(CARGO) build $(LOCKED) -p ca-service -p proxy-server -p proxy-client -p e2e --bins
+	target/debug/matrix
+
 .PHONY: setup
 setup: ## install the databases and client drivers that the tests need, into .test
 	e2e/setup/all

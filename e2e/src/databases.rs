@@ -206,15 +206,19 @@ impl Database {
         self.execute("FLUSH PRIVILEGES").map(drop)
     }
 
-    /// Runs SQL with all privileges, over the Unix socket and past everything under test.
+    /// Runs SQL as `harness`.
     pub fn execute(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
-        let target = Target::new(
+        let answer = self.flavor.own_client().query(&self.harness(), sql)?;
+        answer.with_context(|| format!("running {sql} as the harness"))
+    }
+
+    /// A login with all privileges, over the Unix socket and past everything under test.
+    pub fn harness(&self) -> Target {
+        Target::new(
             Address::Socket(self.socket.clone()),
             Login::new(HARNESS, PASSWORD, "mysql"),
             Tls::Off,
-        );
-        let answer = self.flavor.own_client().query(&target, sql)?;
-        answer.with_context(|| format!("running {sql} as the harness"))
+        )
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

@@ -10,6 +10,8 @@ pub mod clients;
 pub mod databases;
 pub mod drivers;
 pub mod google;
+pub mod matrix;
+pub mod network;
 pub mod paths;
 pub mod place;
 pub mod probe;

@@ -23,6 +23,8 @@ mod google_connectors;
 mod grants;
 #[path = "e2e/layout.rs"]
 mod layout;
+#[path = "e2e/matrix.rs"]
+mod matrix;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/supply_chain.rs"]

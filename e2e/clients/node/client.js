@@ -42,7 +42,7 @@ function connect(request) {
   // mariadb asks for the server's RSA key only when it is allowed to.
   return name === 'mariadb'
     ? require('mariadb').createConnection({ ...options, allowPublicKeyRetrieval: true })
-    : require('mysql2/promise').createConnection(options);
+    : require('mysql2/promise').createConnection({ ...options, enableCleartextPlugin: true });
 }
 
 async function run(connection, sql, values) {

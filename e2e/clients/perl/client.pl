@@ -11,26 +11,31 @@ my $prefix = lc $driver;
 my $json   = JSON::PP->new->latin1;
 $| = 1;
 
-sub source {
+# As attributes, because a colon in a socket's path would end it in a data source.
+sub options {
     my ($request) = @_;
-    my @parts = ( "database=$request->{database}", "${prefix}_connect_timeout=20" );
-    if ( $request->{socket} ) {
-        push @parts, "${prefix}_socket=$request->{socket}";
-    }
-    else {
-        push @parts, "host=$request->{host}", "port=$request->{port}";
-    }
+    my %options = ( "${prefix}_connect_timeout" => 20 );
+    $options{"${prefix}_socket"} = $request->{socket} if $request->{socket};
     my $tls = $request->{tls} // 'usual';
-    push @parts, "${prefix}_ssl=1" if $tls =~ /^(?:required|verify-.*)$/;
-    push @parts, "${prefix}_ssl_ca_file=$request->{ca}" if $tls =~ /^verify-/;
-    push @parts, "${prefix}_ssl_verify_server_cert=1" if $tls eq 'verify-identity';
-    return "DBI:$driver:" . join ';', @parts;
+    if ( $tls eq 'required' ) {
+        # Both refuse to demand TLS without verifying: this is TLS whenever it is offered.
+        $options{"${prefix}_ssl"} = $options{"${prefix}_ssl_optional"} = 1;
+        $options{mariadb_ssl_verify_server_cert} = 0 if $driver eq 'MariaDB';
+    }
+    elsif ( $tls =~ /^verify-/ ) {
+        $options{"${prefix}_ssl"}         = 1;
+        $options{"${prefix}_ssl_ca_file"} = $request->{ca};
+        $options{"${prefix}_ssl_verify_server_cert"} = $tls eq 'verify-identity' ? 1 : 0;
+    }
+    return \%options;
 }
 
 sub query {
     my ($request) = @_;
-    my $session = DBI->connect( source($request), $request->{user}, $request->{password},
-        { RaiseError => 1, PrintError => 0 } );
+    my $source = "DBI:$driver:database=$request->{database}";
+    $source .= ";host=$request->{host};port=$request->{port}" if $request->{host};
+    my $session = DBI->connect( $source, $request->{user}, $request->{password},
+        { RaiseError => 1, PrintError => 0, %{ options($request) } } );
     my $statement = $session->prepare( $request->{sql} );
     $statement->execute;
     my $rows = $statement->{NUM_OF_FIELDS} ? $statement->fetchall_arrayref : [];

@@ -5,6 +5,7 @@ mysql-connector-python brings an OpenSSL of its own and has to be there before P
 """
 
 import importlib
+import os
 from importlib.metadata import version
 
 CONNECT_LIMIT = 20  # seconds to connect
@@ -56,6 +57,7 @@ class ConnectorPython:
     def __init__(self, pure):
         self.pure = pure
         if not pure:
+            os.environ["LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN"] = "1"
             importlib.import_module("_mysql_connector")
 
     def version(self):

@@ -1,6 +1,6 @@
 //! Every client against every database with nothing in between: proof of the harness itself.
 
-use e2e::clients::{Address, Client, Target, Tls};
+use e2e::clients::{Address, Client, Runner, Target, Tls};
 use e2e::databases::{Database, Flavor};
 use e2e::place::Place;
 use e2e::tally;
@@ -35,6 +35,7 @@ fn every_client_logs_in(flavor: Flavor) {
     ];
     let mut failures = Vec::new();
     for client in CLIENTS {
+        let mut runner = Runner::start(client).unwrap();
         for address in &addresses {
             for tls in [Tls::Usual, Tls::Off, Tls::Required] {
                 for login in flavor.logins() {
@@ -42,7 +43,7 @@ fn every_client_logs_in(flavor: Flavor) {
                     database.flush().unwrap();
                     let target = Target::new(address.clone(), login.clone(), tls);
                     let able = able(client, &target);
-                    let answer = client
+                    let answer = runner
                         .query(&target, "SELECT VERSION(), USER(), NULL")
                         .unwrap();
                     match answer {

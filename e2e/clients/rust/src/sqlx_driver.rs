@@ -39,7 +39,8 @@ fn options(request: &Request) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .username(&request.login.user)
         .password(&request.login.password)
-        .database(&request.login.database);
+        .database(&request.login.database)
+        .enable_cleartext_plugin(true);
     if let Some(socket) = &request.socket {
         options = options.socket(socket);
     }
