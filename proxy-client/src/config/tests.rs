@@ -4,6 +4,9 @@ use clap::Parser as _;
 
 use super::*;
 
+mod listeners;
+mod sources;
+
 /// A key file that is good enough to be read: the private key is made once.
 fn key_file() -> String {
     use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
