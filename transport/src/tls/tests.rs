@@ -1,6 +1,7 @@
 //! Tests of TLS: certificates made on the spot, real sockets, real alerts.
 
 mod client;
+mod database;
 mod hostile;
 mod material;
 mod meeting;

@@ -37,7 +37,8 @@ pub struct Fingerprint([u8; 32]);
 pub struct InvalidFingerprint;
 
 impl Fingerprint {
-    pub(super) fn of(der: &[u8]) -> Self {
+    /// Of a certificate.
+    pub fn of(der: &[u8]) -> Self {
         let digest = digest(&SHA256, der);
         Self(digest.as_ref().try_into().unwrap_or_default())
     }
