@@ -112,6 +112,22 @@ impl Status {
         verdict(reason, instances)
     }
 
+    /// Brings what is only known when it is looked at to the metrics.
+    fn measure(&self) {
+        for served in &self.served {
+            let refresher = &served.connector.refresher;
+            let left = refresher.remaining().unwrap_or_default().as_secs();
+            let metrics = &served.metrics;
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            metrics.certificate_seconds_left.set(left);
+            if let Some(skew) = refresher.skew() {
+                let seconds = i64::try_from(skew.amount.as_secs()).unwrap_or(i64::MAX);
+                let sign = if skew.behind { 1 } else { -1 };
+                metrics.clock_skew_seconds.set(seconds.saturating_mul(sign));
+            }
+        }
+    }
+
     fn instances(&self) -> Vec<InstanceStatus> {
         self.served
             .iter()
@@ -160,7 +176,11 @@ pub fn probes(status: &Arc<Status>, metrics: Option<Arc<Metrics>>) -> Probes {
         readiness: Arc::new(move || readiness.readiness()),
         liveness,
         metrics: metrics.map(|metrics| -> Arc<dyn Fn() -> String + Send + Sync> {
-            Arc::new(move || metrics.text())
+            let status = Arc::clone(status);
+            Arc::new(move || {
+                status.measure();
+                metrics.text()
+            })
         }),
     }
 }

@@ -1,11 +1,18 @@
 //! Metrics, under the names of Google's proxy so that its dashboards work.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use daemon::metrics::prometheus_client::encoding::EncodeLabelSet;
+use daemon::metrics::prometheus_client::metrics::counter::Counter;
 use daemon::metrics::prometheus_client::metrics::family::Family;
 use daemon::metrics::prometheus_client::metrics::gauge::Gauge;
+use daemon::metrics::prometheus_client::metrics::histogram::Histogram;
 use daemon::metrics::prometheus_client::registry::Registry;
+use proto::Code;
+use transport::tunnel::EndedBy;
+
+use crate::connector::Legs;
 
 /// What all names begin with.
 const PREFIX: &str = "cloudsqlconn";
@@ -16,6 +23,23 @@ struct Labels {
     cloudsql_instance: String,
     cloudsql_dialer_id: String,
 }
+
+/// The same and one more: how a dial ended, what closed a session, which leg. Each has few values.
+type KindLabels = Vec<(&'static str, String)>;
+
+/// A counter of things of several kinds.
+type Kinds = Family<KindLabels, Counter>;
+/// A histogram of several legs.
+type LegSeries = Family<KindLabels, Histogram, fn() -> Histogram>;
+
+/// Google's buckets, in milliseconds.
+const DIAL_BUCKETS: [f64; 10] = [
+    0.0, 5.0, 25.0, 100.0, 250.0, 500.0, 1000.0, 2000.0, 5000.0, 30000.0,
+];
+/// From a leg within one machine to one that is about to fail, in seconds.
+const LEG_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
 
 /// A series. Some are counters by nature; but OpenMetrics counters end in `_total`, and Google's names do not.
 type Series = Family<Labels, Gauge>;
@@ -30,6 +54,12 @@ pub struct Metrics {
     refresh_failure: Series,
     sent: Series,
     received: Series,
+    certificate_seconds_left: Series,
+    clock_skew_seconds: Series,
+    dials: Kinds,
+    closes: Kinds,
+    dial_latency: Family<Labels, Histogram, fn() -> Histogram>,
+    legs: LegSeries,
 }
 
 /// The metrics of one instance.
@@ -47,6 +77,55 @@ pub struct InstanceMetrics {
     pub sent: Gauge,
     /// Bytes from databases to applications.
     pub received: Gauge,
+    /// Until the certificate ends; 0 without one.
+    pub certificate_seconds_left: Gauge,
+    /// How far this machine's clock is behind the CA's.
+    pub clock_skew_seconds: Gauge,
+    labels: KindLabels,
+    dials: Kinds,
+    closes: Kinds,
+    dial_latency: Histogram,
+    legs: LegSeries,
+}
+
+impl InstanceMetrics {
+    /// A tunnel was opened, in these legs.
+    pub fn dialled(&self, legs: &Legs) {
+        self.dials.get_or_create(&self.kind("result", "ok")).inc();
+        let legs = [
+            ("certificate", legs.certificate),
+            ("tcp", legs.tcp),
+            ("tls", legs.tls),
+            ("opening", legs.opening),
+        ];
+        let whole: Duration = legs.iter().map(|(_, leg)| *leg).sum();
+        self.dial_latency.observe(whole.as_secs_f64() * 1000.0);
+        for (name, leg) in legs {
+            let series = self.legs.get_or_create(&self.kind("leg", name));
+            series.observe(leg.as_secs_f64());
+        }
+    }
+
+    /// No tunnel, and why.
+    pub fn refused(&self, code: Code) {
+        self.dial_failure.inc();
+        self.dials
+            .get_or_create(&self.kind("result", code.as_str()))
+            .inc();
+    }
+
+    /// A session ended, and what ended it.
+    pub fn closed(&self, by: EndedBy) {
+        self.closes
+            .get_or_create(&self.kind("by", by.as_str()))
+            .inc();
+    }
+
+    fn kind(&self, label: &'static str, value: &str) -> KindLabels {
+        let mut labels = self.labels.clone();
+        labels.push((label, value.to_owned()));
+        labels
+    }
 }
 
 impl Metrics {
@@ -56,6 +135,15 @@ impl Metrics {
             Some(namespace) => Registry::with_prefix(format!("{namespace}_{PREFIX}")),
             None => Registry::with_prefix(PREFIX),
         };
+        let (dials, closes) = (Kinds::default(), Kinds::default());
+        let dial_latency = Family::new_with_constructor(dial_histogram as fn() -> Histogram);
+        let legs = LegSeries::new_with_constructor(leg_histogram);
+        registry.register("connections", "Connections by result", dials.clone());
+        registry.register("closes", "Sessions by what ended them", closes.clone());
+        let help = "Milliseconds from a connection to its open tunnel";
+        registry.register("dial_latency", help, dial_latency.clone());
+        let help = "Seconds of each leg of a dial";
+        registry.register("dial_leg_seconds", help, legs.clone());
         let mut series = |name: &str, help: &str| {
             let series = Series::default();
             registry.register(name, help, series.clone());
@@ -68,6 +156,18 @@ impl Metrics {
             refresh_failure: series("refresh_failure_count", "Refreshes that failed"),
             sent: series("bytes_sent", "Bytes to databases"),
             received: series("bytes_received", "Bytes from databases"),
+            certificate_seconds_left: series(
+                "certificate_seconds_left",
+                "Seconds until the certificate ends, 0 without one",
+            ),
+            clock_skew_seconds: series(
+                "clock_skew_seconds",
+                "Seconds that this machine's clock is behind the CA's",
+            ),
+            dials,
+            closes,
+            dial_latency,
+            legs,
             registry: Mutex::new(registry),
             dialer_id,
         }
@@ -87,6 +187,16 @@ impl Metrics {
             refresh_failure: of(&self.refresh_failure),
             sent: of(&self.sent),
             received: of(&self.received),
+            certificate_seconds_left: of(&self.certificate_seconds_left),
+            clock_skew_seconds: of(&self.clock_skew_seconds),
+            labels: vec![
+                ("cloudsql_instance", instance.to_owned()),
+                ("cloudsql_dialer_id", self.dialer_id.clone()),
+            ],
+            dials: self.dials.clone(),
+            closes: self.closes.clone(),
+            dial_latency: self.dial_latency.get_or_create(&labels).clone(),
+            legs: self.legs.clone(),
         }
     }
 
@@ -95,4 +205,12 @@ impl Metrics {
         let registry = self.registry.lock();
         daemon::metrics::encode(&registry.unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn dial_histogram() -> Histogram {
+    Histogram::new(DIAL_BUCKETS)
+}
+
+fn leg_histogram() -> Histogram {
+    Histogram::new(LEG_BUCKETS)
 }

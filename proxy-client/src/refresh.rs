@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
-use transport::authority::Failure;
+use transport::authority::{Failure, Skew};
 use transport::error::chain;
 
 use crate::error::{RefreshError, SessionError};
@@ -193,6 +193,11 @@ impl Refresher {
                 return;
             }
         }
+    }
+
+    /// How far the clocks are apart, once the CA has told.
+    pub fn skew(&self) -> Option<Skew> {
+        self.source.authority.skew()
     }
 
     /// Why the last attempt failed, if it did.

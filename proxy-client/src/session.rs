@@ -19,7 +19,7 @@ use transport::tls::Alert;
 use transport::tunnel::{self, Ended, EndedBy, Limits};
 
 use crate::config::InstanceConfig;
-use crate::connector::{Connector, Tunnel};
+use crate::connector::{Connector, Legs, Tunnel};
 use crate::error::SessionError;
 use crate::metrics::InstanceMetrics;
 use crate::sessions::{Entry, Sessions};
@@ -93,7 +93,6 @@ pub async fn run(mut app: Socket, peer: Peer, served: Arc<Served>) {
         match served.connector.connect(hello, deadline).await {
             Ok(tunnel) => copy(&mut app, tunnel, &entry, &served).await,
             Err(error) => {
-                served.metrics.dial_failure.inc();
                 refused(&mut app, &error, &served).await;
             }
         }
@@ -107,20 +106,27 @@ pub async fn over_limit(mut app: Socket, most: usize, served: Arc<Served>) {
     let reason = format!("Too many connections: this proxy allows {most}");
     let hint = "wait for one to end, or raise --max-connections";
     let refusal = Refusal::new(Code::Limit, reason, hint);
+    served.metrics.refused(Code::Limit);
     refuse::tell(&mut app, &refusal, served.engine()).await;
 }
 
 async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) {
     let begun = Instant::now();
     entry.connected();
+    served.metrics.dialled(&tunnel.legs);
     let limits = Limits::default();
     let mut counted = entry.counted(app);
     let (stream, rest) = (&mut tunnel.stream, tunnel.rest);
     let ended = tunnel::copy(&mut counted, stream, rest, &limits, &served.cut).await;
     count(&served.metrics, &ended);
+    let Legs {
+        certificate,
+        tcp,
+        tls,
+        opening,
+    } = tunnel.legs;
     // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
     if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {
-        served.metrics.dial_failure.inc();
         refused(app, &SessionError::Alert(alert), served).await;
         return;
     }
@@ -129,7 +135,11 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
         engine = %tunnel.info.engine,
         bytes_up = ended.up,
         bytes_down = ended.down,
-        duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        duration_ms = millis(begun.elapsed()),
+        certificate_ms = millis(certificate),
+        tcp_ms = millis(tcp),
+        tls_ms = millis(tls),
+        opening_ms = millis(opening),
         ended_by = ended.by.as_str(),
         error = ended.error.as_ref().map(|error| chain(error)),
         "session ended"
@@ -141,6 +151,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
 
 async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {
     let refusal = error.refusal();
+    served.metrics.refused(refusal.code);
     if let Some(repeated) = served.repeats.is_worth_telling(&refusal) {
         warn!(
             target: SESSION,
@@ -156,7 +167,13 @@ async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {
     refuse::tell(app, &refusal, served.engine()).await;
 }
 
+/// For the log.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn count(metrics: &InstanceMetrics, ended: &Ended) {
+    metrics.closed(ended.by);
     metrics
         .sent
         .inc_by(i64::try_from(ended.up).unwrap_or(i64::MAX));

@@ -171,7 +171,7 @@ impl Inner {
             Manner::Saying(words) => {
                 peer.stream.write_all(&words).await.ok();
                 peer.stream.flush().await.ok();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Manner::Silent => std::future::pending().await,
             Manner::HangingUp | Manner::Refusing(_) => {

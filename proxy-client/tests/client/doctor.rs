@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// MySQL's greeting.
 fn greeting() -> Vec<u8> {
-    let mut payload = b"\x0A9.4.0\0\x01\0\0\012345678\0\xFF\xF7\x21\x02\x00\xFF\xDF\x15".to_vec();
+    let mut payload = b"\x0A9.4.0\0\x01\0\0\x0012345678\0\xFF\xF7\x21\x02\x00\xFF\xDF\x15".to_vec();
     payload.extend_from_slice(&[0; 10]);
     payload.extend_from_slice(b"123456789012\0caching_sha2_password\0");
     let length = u8::try_from(payload.len()).unwrap();

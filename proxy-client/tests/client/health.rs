@@ -9,7 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::agent::GREETING;
+use proto::{Code, Refusal};
+
+use crate::agent::{GREETING, Manner};
+use crate::time::Time;
 use crate::world::{PATIENCE, World, first_words};
 
 /// A configuration with health and metrics at a free port.
@@ -131,4 +134,59 @@ async fn metrics_have_googles_names_and_count() {
     client.heard().await;
     let (_, text) = get(port, "/metrics").await;
     assert_eq!(value(&text, "dial_failure_count"), Some(1));
+}
+
+#[tokio::test]
+async fn metrics_tell_each_leg_what_closed_sessions_and_why_they_were_refused() {
+    let (mut world, _) = World::new().await;
+    world.client_time = Time::new();
+    world.client_time.set_back(120);
+    let (config, port) = with_http(world.config(vec![world.instance("demo:eu:db1")]));
+    let client = world.client_of(config).await;
+    let mut open = client.connect().await;
+    assert_eq!(first_words(&mut open).await, GREETING);
+    drop(open);
+    world
+        .agent
+        .manner(Manner::Refusing(Refusal::new(Code::NotServed, "no", "ask")));
+    client.heard().await;
+    let value = |text: &str, name: &str, labels: &str| -> Option<f64> {
+        let line = text.lines().find(|line| {
+            line.starts_with(&format!("cloudsqlconn_{name}{{")) && line.contains(labels)
+        })?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    let counted = async {
+        loop {
+            let (_, text) = get(port, "/metrics").await;
+            if value(&text, "closes_total", "by=\"application\"").is_some() {
+                return text;
+            }
+        }
+    };
+    let text = timeout(PATIENCE, counted).await.unwrap();
+    assert_eq!(
+        value(&text, "closes_total", "by=\"application\""),
+        Some(1.0)
+    );
+    for (result, count) in [("ok", 1.0), ("not-served", 1.0)] {
+        let labels = format!("result=\"{result}\"");
+        let found = value(&text, "connections_total", &labels);
+        assert_eq!(found, Some(count), "{text}");
+    }
+    for leg in ["certificate", "tcp", "tls", "opening"] {
+        let labels = format!("leg=\"{leg}\"");
+        let count = value(&text, "dial_leg_seconds_count", &labels);
+        let sum = value(&text, "dial_leg_seconds_sum", &labels).unwrap();
+        assert_eq!(count, Some(1.0), "{leg}");
+        assert!(sum > 0.0 && sum < 10.0, "{leg}: {sum}");
+    }
+    assert_eq!(value(&text, "dial_latency_count", ""), Some(1.0));
+    let left = value(&text, "certificate_seconds_left", "").unwrap();
+    assert!(left > 60.0, "{left}");
+    let skew = value(&text, "clock_skew_seconds", "").unwrap();
+    assert!(
+        (118.0..=122.0).contains(&skew),
+        "behind is positive: {skew}"
+    );
 }
