@@ -13,6 +13,7 @@ mod ca;
 mod ca_certificate;
 mod commands;
 mod doctor;
+mod flags;
 mod health;
 mod instances;
 mod limits;

@@ -42,6 +42,26 @@ fn the_route_chooses_among_the_addresses_and_keeps_their_order() {
 }
 
 #[test]
+fn private_service_connect_is_the_instances_own_name_and_no_other() {
+    let name = |name: &str, connection_type: &str, dns_scope: &str| DnsNameMapping {
+        name: name.into(),
+        connection_type: connection_type.into(),
+        dns_scope: dns_scope.into(),
+    };
+    let mut settings = settings();
+    let found = |settings: &ConnectSettings| addresses(Route::Psc, settings);
+    let error = found(&settings).err().map(|error| error.to_string());
+    let error = error.expect("an address was found");
+    assert!(error.contains("PRIVATE_SERVICE_CONNECT"), "{error}");
+    settings.dns_names = vec![
+        name("public.example", "PUBLIC", "INSTANCE"),
+        name("all.example", "PRIVATE_SERVICE_CONNECT", "CLUSTER"),
+        name("one.example.", "PRIVATE_SERVICE_CONNECT", "INSTANCE"),
+    ];
+    assert_eq!(found(&settings).ok(), Some(vec!["one.example".to_owned()]));
+}
+
+#[test]
 fn a_full_name_must_be_in_the_cas_region_and_a_short_one_learns_it() {
     let full = |text: &str| Wanted::Full(text.parse().unwrap());
     let short = Wanted::Short {

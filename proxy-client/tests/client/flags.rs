@@ -1,0 +1,121 @@
+//! Flags that are seen at work only.
+
+use std::process::{Command, Stdio};
+
+use proxy_client::config::Http;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::world::World;
+
+fn run(flags: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    let output = command
+        .env_clear()
+        .args(flags)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn all_wrong_flags_are_told_at_once_with_what_may_be_meant() {
+    let (code, _, text) = run(&[
+        "p:r:a",
+        "--prot=1",
+        "--max-connections",
+        "many",
+        "--unix-sockets=/x",
+    ]);
+    assert_eq!(code, Some(64));
+    for expected in [
+        "'--prot'",
+        "'--port'",
+        "'many'",
+        "'--unix-sockets'",
+        "'--unix-socket'",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    assert_eq!(text.matches("For more information").count(), 1, "{text}");
+}
+
+#[test]
+fn what_is_left_out_ends_with_64_and_its_reason() {
+    let (code, _, text) = run(&["p:r:a", "--token=t", "--fuse", "/mnt", "-i"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        text.contains("fuse: is Google's and not supported here"),
+        "{text}"
+    );
+    assert!(
+        text.contains("auto-iam-authn: is Google's and not supported here"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_version_has_googles_letter() {
+    for flag in ["-v", "-V", "--version"] {
+        let (code, text, _) = run(&[flag]);
+        assert_eq!(code, Some(0));
+        assert!(text.starts_with("cloudsql-proxy "), "{flag}: {text}");
+    }
+}
+
+#[test]
+fn a_failed_connection_test_ends_with_1() {
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let endpoint = format!("--sqladmin-api-endpoint=http://127.0.0.1:{port}");
+    let (code, _, text) = run(&[
+        "p:r:a?port=1",
+        "--token=t",
+        "--run-connection-test",
+        &endpoint,
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("the connection test failed: [p:r:a]"),
+        "{text}"
+    );
+    assert!(text.contains("[ca-unreachable]"), "{text}");
+}
+
+#[tokio::test]
+async fn metrics_are_below_the_namespace_that_is_given() {
+    let (world, _) = World::new().await;
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let mut config = world.config(vec![world.instance("demo:eu:db1")]);
+    config.metrics_namespace = Some("team".into());
+    config.http = Some(Http {
+        host: "127.0.0.1".into(),
+        port,
+        metrics: true,
+    });
+    let client = world.client_of(config).await;
+    client.assert_works().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(
+        text.contains("\nteam_cloudsqlconn_open_connections{"),
+        "{text}"
+    );
+    assert!(!text.contains("\ncloudsqlconn_"), "{text}");
+}
