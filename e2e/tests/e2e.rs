@@ -27,10 +27,10 @@ mod layout;
 mod matrix;
 #[path = "e2e/outage.rs"]
 mod outage;
-#[path = "e2e/supply_chain.rs"]
-mod supply_chain;
 #[path = "e2e/raw.rs"]
 mod raw;
+#[path = "e2e/supply_chain.rs"]
+mod supply_chain;
 #[path = "e2e/traffic.rs"]
 mod traffic;
 #[path = "e2e/tunnel.rs"]
