@@ -78,10 +78,8 @@ impl Kind {
 
     /// All its cells with one client.
     pub fn cells(self, client: Client) -> impl Iterator<Item = Cell> {
-        let ways = Far::ALL
-            .into_iter()
-            .flat_map(|far| Near::ALL.into_iter().map(move |near| (far, near)))
-            .filter(move |(far, near)| self.has_tls() || !is_tls_of_the_database(*far, *near));
+        let ways =
+            ways().filter(move |(far, near)| self.has_tls() || !needs_tls_there(*far, *near));
         let accounts = self.plugins().iter().copied();
         accounts.flat_map(move |plugin| {
             ways.clone().map(move |(far, near)| Cell {
@@ -95,7 +93,16 @@ impl Kind {
     }
 }
 
-const fn is_tls_of_the_database(far: Far, near: Near) -> bool {
+/// Every pair of legs that there is.
+pub(super) fn ways() -> impl Iterator<Item = (Far, Near)> + Clone {
+    Far::ALL
+        .into_iter()
+        .flat_map(|far| Near::ALL.into_iter().map(move |near| (far, near)))
+        .filter(|way| *way != (Far::Direct, Near::Listener))
+}
+
+/// Whether the database itself has to speak TLS.
+const fn needs_tls_there(far: Far, near: Near) -> bool {
     matches!((far, near), (Far::Tls, _) | (Far::Direct, Near::Tls))
 }
 
@@ -164,11 +171,18 @@ pub enum Near {
     Tls,
     /// A Unix socket.
     Socket,
+    /// TCP with TLS to the agent's own listener (`--mysql-listen`), without the client in between.
+    Listener,
 }
 
 impl Near {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Tls, Self::Socket];
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::Socket, Self::Listener];
+
+    /// Whether the application speaks TLS.
+    pub const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Listener)
+    }
 
     /// The name in reports.
     pub const fn name(self) -> &'static str {
@@ -176,6 +190,7 @@ impl Near {
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
             Self::Socket => "socket",
+            Self::Listener => "listener",
         }
     }
 }

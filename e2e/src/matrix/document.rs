@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::cell::{Cell, Far, Kind, Near};
+use super::cell::{Cell, Kind, ways};
 use super::reasons::Reason;
 use super::run::{Outcome, Report, Verdict};
 use crate::clients::Client;
@@ -14,12 +14,14 @@ const INTRODUCTION: &str = "\
 # The login matrix
 
 Written by `make matrix`, which logs in once for every cell below; do not edit. Before each login the database's
-authentication cache is emptied (`FLUSH PRIVILEGES`), so that every login is a first one. Each runs a statement and
-compares the user and the row that come back.
+authentication cache is emptied (`FLUSH PRIVILEGES`), so that every login is a first one; where there is such a cache
+(`caching_sha2_password`), a second login with the cache filled follows. Each runs a statement and compares the user and
+the row that come back.
 
 A column is a way to the database. Its first word is the database's leg: `direct` is without us, for comparison;
 `unix:`, `tcp:` and `tls:` are what the agent's `--database` says. Its second word is the application's leg, to the
 client (`cloudsql-proxy`) or directly to the database: TCP in the clear, TCP with TLS of its own, or a Unix socket.
+`listener` is TLS to the agent's own `--mysql-listen`, without the client.
 
 `yes` is a login; a number is a reason why there can be none, from the list of reasons; `-` is a way that does not exist,
 because that database has no TLS.
@@ -85,12 +87,6 @@ pub fn tables(outcomes: &[Outcome]) -> Result<String> {
         }
     }
     Ok(text)
-}
-
-fn ways() -> impl Iterator<Item = (Far, Near)> {
-    Far::ALL
-        .into_iter()
-        .flat_map(|far| Near::ALL.into_iter().map(move |near| (far, near)))
 }
 
 fn heading(kind: Kind) -> String {

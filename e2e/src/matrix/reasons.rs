@@ -111,7 +111,7 @@ fn wants_encryption(cell: &Cell) -> bool {
         Client::MariadbConnectorJ | Client::MariadbNode | Client::GoSqlDriver => {
             cell.near == Near::Tcp
         }
-        Client::ConnectorJ | Client::ConnectorPythonPure => cell.near != Near::Tls,
+        Client::ConnectorJ | Client::ConnectorPythonPure => !cell.near.is_encrypted(),
         _ => false,
     }
 }

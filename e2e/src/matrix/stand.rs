@@ -33,19 +33,25 @@ impl Stand {
         let agent_key = authority.create_account(AGENT, Dialect::Ours)?;
         let loopback = Loopback::reserve()?;
         let mut instances = Vec::new();
-        let (mut tcp, mut sockets) = (Vec::new(), Vec::new());
+        let (mut tcp, mut sockets, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
         for (far, name, leg) in legs(kind, &database)? {
             let version = kind.flavor().database_version();
             authority.create_instance(name, &loopback.ip().to_string(), version)?;
             authority.grant(name, ACCOUNT, "client")?;
             authority.grant(name, AGENT, "agent")?;
-            instances.push(format!("{name}?database={leg}"));
+            let listener = Address::Tcp {
+                host: loopback.ip(),
+                port: place.free_port()?,
+            };
+            instances.push(format!("{name}?database={leg}&mysql-listen={listener}"));
+            listeners.push((far, Near::Listener, listener));
             tcp.push((far, Mount::tcp(&place, name)?));
             sockets.push((far, Mount::socket(&place, name)?));
         }
         let agent = Agent::start(&place, &agent_key, loopback, &instances)?;
         let mut mounts = addresses(&tcp, &[Near::Tcp, Near::Tls]);
         mounts.extend(addresses(&sockets, &[Near::Socket]));
+        mounts.extend(listeners);
         let mut proxies = Vec::new();
         for group in [tcp, sockets] {
             let group: Vec<Mount> = group.into_iter().map(|(_, mount)| mount).collect();
@@ -83,7 +89,7 @@ impl Stand {
     pub(super) fn target(&self, cell: &Cell) -> Result<Target> {
         let login = Login::new(cell.plugin.user(), PASSWORD, SCHEMA);
         let tls = match cell.near {
-            Near::Tls => Tls::Required,
+            Near::Tls | Near::Listener => Tls::Required,
             Near::Tcp | Near::Socket => Tls::Off,
         };
         let address = match (cell.far, cell.near) {
