@@ -9,6 +9,7 @@ mod launch;
 mod probe;
 mod say;
 mod signals;
+mod top;
 
 use std::ffi::OsString;
 
@@ -20,6 +21,7 @@ use daemon::settings::{Overlay as _, Span, parse};
 use crate::settings::Settings;
 use ask::Door;
 use launch::block_on;
+use top::Show;
 
 /// The program's name, on the command line and before its complaints.
 const PROGRAM: &str = "cloudsql-proxy";
@@ -74,10 +76,27 @@ enum Command {
         #[command(flatten)]
         door: Door,
     },
-    /// Ask a program at work to stop, through its administrator's socket
+    /// Ask a program at work to stop, through its administrator's socket or the port of --quitquitquit
     Shutdown {
         #[command(flatten)]
         door: Door,
+
+        /// The port of --quitquitquit, where there is no administrator's socket [default: 9091].
+        #[arg(long, env = "CSQL_PROXY_ADMIN_PORT", value_name = "PORT")]
+        admin_port: Option<u16>,
+    },
+    /// Show the sessions open now: instance, peer, age, bytes, state
+    Top {
+        #[command(flatten)]
+        door: Door,
+
+        /// Show them once, also on a terminal.
+        #[arg(long)]
+        once: bool,
+
+        /// Print JSON, once.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
     CaCertificate(Box<ca_certificate::CaCertificate>),
@@ -125,7 +144,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }) => child::run(own.over(settings), &command, max.0),
         Some(Command::Wait { door, max }) => block_on(probe::wait(door.below(&settings), max.0)),
         Some(Command::Healthcheck { door }) => block_on(probe::healthcheck(door.below(&settings))),
-        Some(Command::Shutdown { door }) => block_on(probe::shutdown(door.below(&settings))),
+        Some(Command::Shutdown { door, admin_port }) => {
+            let port = admin_port.or(settings.admin_port);
+            block_on(probe::shutdown(door.below(&settings).or_port(port)))
+        }
+        Some(Command::Top { door, once, json }) => {
+            let show = match (json, once) {
+                (true, _) => Show::Json,
+                (false, true) => Show::Once,
+                (false, false) => Show::Live,
+            };
+            block_on(top::run(door.below(&settings), show))
+        }
         Some(Command::Doctor {
             settings: own,
             json,

@@ -57,6 +57,11 @@ impl Status {
         self.lock_mounts().push((instance, local));
     }
 
+    /// It is not listened for there any more.
+    pub fn unmounted(&self, local: &str) {
+        self.lock_mounts().retain(|(_, other)| other != local);
+    }
+
     /// Where each instance is listened for.
     pub fn mounts(&self) -> Vec<(String, String)> {
         self.lock_mounts().clone()
@@ -74,6 +79,27 @@ impl Status {
 
     fn lock_mounts(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the start is over.
+    pub fn has_started(&self) -> bool {
+        self.startup().healthy
+    }
+
+    /// How the program is, in one line.
+    pub fn line(&self) -> String {
+        let instances = self.instances();
+        let ready = instances.iter().filter(|one| one.ready).count();
+        let all = instances.len();
+        let open: i64 = self.served.iter().map(|one| one.metrics.open.get()).sum();
+        let reason = instances.into_iter().find_map(|one| one.reason);
+        let reason = reason.map_or_else(String::new, |reason| format!("; {reason}"));
+        let stopping = if self.is_stopping.load(Ordering::Acquire) {
+            "stopping, "
+        } else {
+            ""
+        };
+        format!("{stopping}{ready} of {all} instances can be served, {open} sessions{reason}")
     }
 
     /// Every instance is listened for, and one certificate was issued.

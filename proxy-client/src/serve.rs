@@ -1,6 +1,7 @@
 //! The program at work: mounts, accept loops, renewal, health, and how it all ends.
 
 mod doors;
+mod life;
 mod mounts;
 mod quit;
 mod shared;
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use daemon::clock::Clock;
 use daemon::exit::Exit;
-use daemon::notify;
 use daemon::shutdown::Shutdown;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -128,7 +128,7 @@ pub async fn start(
     if config.connection_test {
         trial::connect_all(&served).await?;
     }
-    mounts::bind_all(&served, &workers, &status)?;
+    mounts::bind_all(&served, &workers, &status, config.refresh)?;
     let doors = Doors {
         status: &status,
         shared: &shared,
@@ -148,7 +148,8 @@ pub async fn start(
         }
     }
     info!("The proxy has started successfully and is ready for new connections!");
-    notify::ready();
+    let told = life::tell(Arc::clone(&status), workers.cut.clone());
+    workers.tasks.spawn(told);
     Ok(Running {
         workers,
         stop: config.stop,

@@ -12,6 +12,8 @@ use crate::settings::Settings;
 /// Google's defaults.
 const HTTP_ADDRESS: &str = "localhost";
 const HTTP_PORT: u16 = 9090;
+const LOCAL: &str = "127.0.0.1";
+const ADMIN_PORT: u16 = 9091;
 /// Longest conversation.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer: a line of the table has about 200 bytes.
@@ -57,6 +59,18 @@ impl Door {
             admin_socket: self.admin_socket.or_else(|| settings.admin_socket.clone()),
             http_address: self.http_address.or_else(|| settings.http_address.clone()),
             http_port: self.http_port.or(settings.http_port),
+        }
+    }
+
+    /// The administrator's socket, or else Google's port of this machine.
+    pub(super) fn or_port(self, port: Option<u16>) -> Self {
+        if self.admin_socket.is_some() {
+            return self;
+        }
+        Self {
+            http_address: Some(LOCAL.to_owned()),
+            http_port: port.or(Some(ADMIN_PORT)),
+            ..self
         }
     }
 

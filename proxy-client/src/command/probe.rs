@@ -44,10 +44,6 @@ pub(super) async fn healthcheck(door: Door) -> Exit {
 
 /// Asks it to stop.
 pub(super) async fn shutdown(door: Door) -> Exit {
-    let Some(door) = door.admin() else {
-        say::complain("give the path of the program's --admin-socket");
-        return Exit::Usage;
-    };
     match told(door.ask("POST", QUIT).await) {
         Ok(()) => Exit::Success,
         Err(problem) => {

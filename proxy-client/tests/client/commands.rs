@@ -1,15 +1,16 @@
 //! The sub-commands beside a program at work, and the one that brings its own.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::agent::GREETING;
 use crate::program::{Running, free_port, program};
-use crate::world::{World, first_words};
+use crate::world::{PATIENCE, World, first_words};
 
 /// A world whose key file lies in a folder.
 struct Site {
@@ -153,10 +154,22 @@ async fn through_the_administrators_socket_a_program_is_asked_and_ended() {
     let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&socket), mode(&site.path("run"))), (0o600, 0o700));
     assert_eq!(ended(&mut program(&["healthcheck", &admin])).0, Some(0));
-    assert_eq!(ended(&mut program(&["shutdown"])).0, Some(64));
+    let elsewhere = format!("--admin-port={}", free_port());
+    assert_eq!(ended(&mut program(&["shutdown", &elsewhere])).0, Some(1));
+    assert_eq!(ended(&mut program(&["top"])).0, Some(64));
 
     let mut app = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     assert_eq!(first_words(&mut app).await, GREETING);
+    let (code, out, err) = ended(&mut program(&["top", &admin]));
+    assert_eq!(code, Some(0), "{err}");
+    let last = out.lines().last().unwrap();
+    assert!(
+        last.starts_with("demo:eu:db1  127.0.0.1:") && last.contains("9 B   open"),
+        "{out}"
+    );
+    let (_, out, _) = ended(&mut program(&["top", "--json", &admin]));
+    let overview: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(overview["sessions"][0]["bytes_down"], GREETING.len());
     let (code, _, err) = ended(&mut program(&["shutdown", &admin]));
     assert_eq!(code, Some(0), "{err}");
     let (code, _, err) = ended(&mut program(&["healthcheck", &admin]));
@@ -167,4 +180,63 @@ async fn through_the_administrators_socket_a_program_is_asked_and_ended() {
     let code = tokio::task::block_in_place(|| running.0.wait().unwrap().code());
     assert_eq!(code, Some(0), "asked to stop, and drained");
     assert!(!Path::new(&socket).exists());
+}
+
+/// What a program says to its service manager, up to a line that begins like this.
+fn told(manager: &UnixDatagram, wanted: &str) -> Vec<String> {
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut lines = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let length = tokio::task::block_in_place(|| manager.recv(&mut buffer));
+        let length = length.unwrap_or_else(|_| panic!("no {wanted} in {lines:?}"));
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        lines.extend(text.lines().map(str::to_owned));
+        if lines.last().is_some_and(|line| line.starts_with(wanted)) {
+            return lines;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_hears_ready_only_when_the_program_is_and_that_it_lives_and_stops() {
+    let site = Site::new().await;
+    site.world.ca.stop().await;
+    let path = site.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let port = free_port().to_string();
+    let flags = site.flags(&["--port", &port]);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut command = program(&flags);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "300000");
+    let mut running = Running(
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let before = told(&manager, "STATUS=0 of 1 instances can be served");
+    assert!(
+        before.contains(&"EXTEND_TIMEOUT_USEC=30000000".to_owned())
+            && !before.contains(&"READY=1".to_owned()),
+        "{before:?}"
+    );
+    assert!(
+        before.last().unwrap().contains("CA unreachable"),
+        "{before:?}"
+    );
+    site.world.ca.restart().await;
+    told(&manager, "READY=1");
+    told(
+        &manager,
+        "STATUS=1 of 1 instances can be served, 0 sessions",
+    );
+    told(&manager, "WATCHDOG=1");
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    told(&manager, "STOPPING=1");
+    tokio::task::block_in_place(|| running.0.wait().unwrap());
 }
