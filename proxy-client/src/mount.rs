@@ -30,6 +30,16 @@ pub enum Spot {
     Unix(PathBuf),
 }
 
+impl Spot {
+    /// Whether this is in a folder where the other one is a socket: both cannot be.
+    pub fn is_below(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(path), Self::Unix(other)) => path != other && path.starts_with(other),
+            _ => false,
+        }
+    }
+}
+
 /// Decides where an instance's listener goes: MySQL is assumed until the CA has told.
 ///
 /// # Errors

@@ -1,16 +1,19 @@
 //! All mounts: bound at start, tried again while they fail, and put right once the CA has told what was assumed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::Engine;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{error, info, warn};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
 use transport::accept::{Listener, accept_loop};
 use transport::error::chain;
 
-use super::{StartError, Workers};
-use crate::config::{Place, Ports};
+use super::{LOOKUP, StartError, Workers};
+use crate::config::{Place, Ports, Refresh};
 use crate::error::MountError;
 use crate::health::Status;
 use crate::mount::{self, Spot};
@@ -20,12 +23,15 @@ use crate::session::{self, Served};
 const STRANGERS: usize = 64;
 /// A listener that is not to be had is tried again after this time.
 const RETRY: Duration = Duration::from_secs(5);
+/// What the CA did not tell is asked for again after this time.
+const LOOKUP_RETRY: Duration = Duration::from_secs(1);
 
 /// Binds all instances. One that fails does not stop the others.
 pub(super) fn bind_all(
     served: &[Arc<Served>],
     workers: &Workers,
     status: &Arc<Status>,
+    refresh: Refresh,
 ) -> Result<(), StartError> {
     warn_of_strangers(served);
     let ports = Arc::new(Mutex::new(Ports::default()));
@@ -37,6 +43,8 @@ pub(super) fn bind_all(
             workers: workers.clone(),
             status: Arc::clone(status),
             ports: Arc::clone(&ports),
+            refresh,
+            listening: Mutex::default(),
         };
         let spot = match mount.spot() {
             Ok(spot) => spot,
@@ -90,6 +98,15 @@ struct Mount {
     workers: Workers,
     status: Arc<Status>,
     ports: Arc<Mutex<Ports>>,
+    refresh: Refresh,
+    listening: Mutex<Vec<Listening>>,
+}
+
+/// A listener at work.
+struct Listening {
+    local: String,
+    closed: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Mount {
@@ -113,10 +130,12 @@ impl Mount {
         let local = listener.local();
         // The line that people and scripts know from Google's proxy.
         info!("[{label}] Listening on {local}");
-        self.status.mounted(label, local);
+        self.status.mounted(label, local.clone());
+        let closed = self.workers.closed.child_token();
         let (served, limited) = (Arc::clone(&self.served), Arc::clone(&self.served));
         let (workers, most) = (self.workers.clone(), self.workers.most);
-        self.workers.tasks.spawn(async move {
+        let ended = closed.clone();
+        let task = self.workers.tasks.spawn(async move {
             let strangers = Arc::new(Semaphore::new(STRANGERS));
             let on_connection = move |socket, peer, permit: OwnedSemaphorePermit| {
                 let (served, strangers) = (Arc::clone(&served), Arc::clone(&strangers));
@@ -134,10 +153,37 @@ impl Mount {
                 }
             };
             let on_limit = move |socket, _| session::over_limit(socket, most, Arc::clone(&limited));
-            let (permits, closed) = (Arc::clone(&workers.permits), workers.closed.clone());
-            let sessions = &workers.sessions;
-            accept_loop(listener, permits, closed, sessions, on_connection, on_limit).await;
+            let (permits, sessions) = (Arc::clone(&workers.permits), &workers.sessions);
+            accept_loop(listener, permits, ended, sessions, on_connection, on_limit).await;
         });
+        self.lock_listening().push(Listening {
+            local,
+            closed,
+            task,
+        });
+    }
+
+    /// Gives up its listeners; sessions go on.
+    async fn release(&self) {
+        let listening = std::mem::take(&mut *self.lock_listening());
+        for Listening {
+            local,
+            closed,
+            task,
+        } in listening
+        {
+            closed.cancel();
+            if let Err(error) = task.await {
+                debug!(%error, local, "a listener did not end well");
+            }
+            self.status.unmounted(&local);
+        }
+    }
+
+    fn lock_listening(&self) -> MutexGuard<'_, Vec<Listening>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Binds what could not be bound; and what was bound on an assumption that the CA does not share, a second time.
@@ -147,13 +193,16 @@ impl Mount {
                 tokio::time::sleep(RETRY).await;
                 is_bound = self.bind_again(&spot);
             }
-            self.served.connector.refresher.known().await;
+            self.told().await;
             if self.is_right() {
                 return;
             }
             if let Ok(right) = self.spot()
                 && right != spot
             {
+                if right.is_below(&spot) {
+                    self.release().await;
+                }
                 self.bind_again(&right);
             }
         };
@@ -161,6 +210,19 @@ impl Mount {
             () = work => {}
             () = self.workers.closed.cancelled() => {}
         }
+    }
+
+    /// Waits until the CA has told. Where nothing is renewed ahead and applications may look in a place where they
+    /// find nobody, no connection would make it tell: it is asked.
+    async fn told(&self) {
+        let refresher = &self.served.connector.refresher;
+        if self.refresh == Refresh::Lazy && self.served.config.place.depends_on_engine() {
+            while refresher.told().is_none() {
+                tokio::time::sleep(LOOKUP_RETRY).await;
+                refresher.look_up(Instant::now() + LOOKUP).await;
+            }
+        }
+        refresher.known().await;
     }
 
     /// Whether a place that was chosen before the CA had told cannot be another one now.
@@ -176,7 +238,7 @@ impl Mount {
         match self.bind(spot) {
             Ok(()) => true,
             Err(problem) => {
-                tracing::debug!(
+                debug!(
                     instance = self.served.label(),
                     error = chain(&problem),
                     "still not listened for"

@@ -76,3 +76,34 @@ async fn ahead_of_need_each_instance_is_asked_about_once_with_one_token_for_all(
     until(|| counted(counts).2 >= MANY, "not all have certificates").await;
     assert_eq!(counted(counts), (1, MANY, MANY));
 }
+
+#[tokio::test]
+async fn by_use_a_place_that_was_assumed_is_put_right_when_the_ca_is_back() {
+    let (world, _) = World::new().await;
+    let mut instance = Instance::new("demo:eu:pg");
+    instance.database_version = "POSTGRES_17";
+    let instance = world.ca.knows(instance);
+    world.agent.serves(&instance);
+    world.ca.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = world.instance("demo:eu:pg");
+    config.place = Place::UnixFolder(folder.path().to_owned());
+    let mut config = world.config(vec![config]);
+    config.refresh = Refresh::Lazy;
+    let client = world.client_of(config).await;
+    let assumed = folder.path().join("demo:eu:pg");
+    assert_eq!(client.mounts[0].1, assumed.display().to_string());
+    world.ca.restart().await;
+    // Where its clients look, though none has asked where MySQL's would.
+    let right = assumed.join(".s.PGSQL.5432");
+    until(|| right.exists(), "it is not put right").await;
+    tokio::net::UnixStream::connect(&right).await.unwrap();
+    let running = client.running.as_ref().unwrap();
+    until(
+        || running.mounts().len() == 1,
+        "the wrong one is still told",
+    )
+    .await;
+    assert_eq!(running.mounts()[0].1, right.display().to_string());
+    assert_eq!(world.ca.issued(), 0);
+}
