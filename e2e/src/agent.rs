@@ -1,6 +1,6 @@
 //! The agent beside the database, as a process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,6 +79,11 @@ impl Agent {
         };
         agent.wait_until_ready()?;
         Ok(agent)
+    }
+
+    /// Where its tunnels arrive, at [`AGENT_PORT`].
+    pub fn address(&self) -> IpAddr {
+        self.address.ip()
     }
 
     /// Where it answers probes.

@@ -247,7 +247,7 @@ fn launch(
         .arg(format!("--port={port}"))
         .arg(format!("--socket={}", folder.join("db.sock").display()))
         .arg(format!("--pid-file={}", folder.join("db.pid").display()))
-        .arg("--skip-name-resolve")
+        .args(options.name_arguments())
         .args(options.arguments());
     let mut command = options.surround(folder, command);
     Process::spawn(flavor.name(), &mut command, &folder.join("db.log"))

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod clients;
 pub mod databases;
 pub mod drivers;
+pub mod enclave;
 pub mod google;
 pub mod matrix;
 pub mod network;

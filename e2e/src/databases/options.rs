@@ -37,6 +37,7 @@ pub struct DatabaseOptions {
     certificate_file: bool,
     rsa_keys: RsaKeys,
     pam: Option<Pam>,
+    hosts: Option<String>,
     arguments: Vec<String>,
 }
 
@@ -69,6 +70,13 @@ impl DatabaseOptions {
         self
     }
 
+    /// Sees this in `/etc/hosts`, and asks for the names of its clients. Needs root, for a file of its own.
+    #[must_use]
+    pub fn hosts(mut self, hosts: &str) -> Self {
+        self.hosts = Some(hosts.to_owned());
+        self
+    }
+
     /// Refuses logins over TCP in the clear.
     #[must_use]
     pub fn secure_transport_required(self) -> Self {
@@ -96,6 +104,10 @@ impl DatabaseOptions {
 
     pub(super) fn arguments(&self) -> &[String] {
         &self.arguments
+    }
+
+    pub(super) fn name_arguments(&self) -> Option<&'static str> {
+        self.hosts.is_none().then_some("--skip-name-resolve")
     }
 
     pub(super) fn rsa_arguments(&self) -> &'static [&'static str] {
@@ -132,23 +144,29 @@ impl DatabaseOptions {
             }
             RsaKeys::Bits(bits) => certificate::write_rsa_keys(&data, bits)?,
         }
+        if let Some(hosts) = &self.hosts {
+            std::fs::write(folder.join("hosts"), hosts)?;
+        }
         if self.has_pam() {
             write_pam_service(folder)?;
         }
         Ok(())
     }
 
-    /// The command as it is started: with a `/etc/pam.d` of its own where it needs one.
+    /// The command as it is started: with a `/etc/pam.d` or `/etc/hosts` of its own where it needs one.
     pub(super) fn surround(&self, folder: &Path, command: Command) -> Command {
-        if !self.has_pam() {
-            return command;
-        }
+        let (own, usual) = match (self.has_pam(), &self.hosts) {
+            (true, _) => ("pam.d", "/etc/pam.d"),
+            (false, Some(_)) => ("hosts", "/etc/hosts"),
+            (false, None) => return command,
+        };
         let mut outer = Command::new("unshare");
         outer
             .args(["--mount", "sh", "-ec"])
-            .arg("mount --bind \"$1\" /etc/pam.d; shift; exec \"$@\"")
+            .arg("mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"")
             .arg("sh")
-            .arg(folder.join("pam.d"))
+            .arg(folder.join(own))
+            .arg(usual)
             .arg(command.get_program())
             .args(command.get_args());
         outer

@@ -5,8 +5,14 @@
 mod bounds;
 #[path = "raw/commands.rs"]
 mod commands;
+#[path = "raw/identity.rs"]
+mod identity;
+#[path = "raw/network.rs"]
+mod network;
 #[path = "raw/opening.rs"]
 mod opening;
+#[path = "raw/scans.rs"]
+mod scans;
 #[path = "raw/stand.rs"]
 mod stand;
 #[path = "raw/untouched.rs"]

@@ -5,11 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use e2e::databases::{DatabaseOptions, Flavor};
+use e2e::databases::Flavor;
 use e2e::raw::{Answer, Ending, Raw, ServerError, Socket, encode};
 use e2e::wait::{PATIENCE, until};
 
-use super::stand::{Leg, Stand, Way, server_error, usual_options};
+use super::stand::{Leg, Plan, Stand, Way, server_error};
 
 /// No login may take longer; MySQL and MariaDB give it 10 seconds themselves.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -150,42 +150,54 @@ impl Silence {
 fn row_47_silent_clients_are_cut_in_time_and_their_room_is_free_again() {
     const CLIENTS: usize = 20;
     const ROOM: usize = 10;
-    let arguments = [format!("--max-connections={ROOM}")];
-    let stand = Stand::start_with(Flavor::MySql9, &usual_options(), &arguments).unwrap();
-    let way = Way::Tunnel(Leg::Tcp);
+    let plan = Plan {
+        arguments: vec![format!("--max-connections={ROOM}")],
+        ..Plan::default()
+    };
+    let stand = Stand::warm(Flavor::MySql9, &plan).unwrap();
     until("room after the start", PATIENCE, || {
         Ok((stand.status("Threads_connected") == 1).then_some(()))
     })
     .unwrap();
 
-    let began = Instant::now();
-    let mut silent = Vec::new();
-    for (_, silence) in (0..CLIENTS).zip(Silence::ALL.into_iter().cycle()) {
-        match Raw::open(&stand.address(way)) {
-            Ok(mut raw) => {
-                silence.begin(&stand, &mut raw);
-                silent.push((silence, raw));
+    for way in [Way::Tunnel(Leg::Tcp), Way::Direct(Leg::Tcp)] {
+        let began = Instant::now();
+        let mut silent = Vec::new();
+        for (_, silence) in (0..CLIENTS).zip(Silence::ALL.into_iter().cycle()) {
+            match Raw::open(&stand.address(way)) {
+                Ok(mut raw) => {
+                    silence.begin(&stand, &mut raw);
+                    silent.push((silence, raw));
+                }
+                Err(error) => assert_eq!(server_error(Err(error)).code, 1040),
             }
-            Err(error) => assert_eq!(server_error(Err(error)).code, 1040),
         }
+        // A client of the direct listener that has no room is greeted by the agent, and told when it answers.
+        let greeted = match way {
+            Way::Direct(_) => CLIENTS,
+            _ => ROOM,
+        };
+        assert_eq!(silent.len(), greeted, "{way:?}");
+        // The database has seen no more, and the harness itself.
+        assert_eq!(stand.status("Threads_connected"), ROOM as u64 + 1);
+        std::thread::scope(|scope| {
+            for (silence, raw) in &mut silent {
+                scope.spawn(move || {
+                    let borne = silence.wait(raw);
+                    assert!(borne < LIMIT, "{silence:?} was borne for {borne:?}");
+                });
+            }
+        });
+        drop(silent);
+        let mut raw = until("room for another client", PATIENCE, || {
+            Ok(Raw::log_in(&stand.address(way), &stand.wish(true)).ok())
+        })
+        .unwrap();
+        let free = began.elapsed();
+        assert!(free < LIMIT, "free after {free:?}, {way:?}");
+        assert_eq!(raw.text("SELECT 'in'").unwrap(), "in");
+        raw.quit().unwrap();
     }
-    assert_eq!(silent.len(), ROOM, "the cap");
-    // And the harness itself.
-    assert_eq!(stand.status("Threads_connected"), ROOM as u64 + 1);
-    std::thread::scope(|scope| {
-        for (silence, raw) in &mut silent {
-            scope.spawn(move || {
-                let borne = silence.wait(raw);
-                assert!(borne < LIMIT, "{silence:?} was borne for {borne:?}");
-            });
-        }
-    });
-    let mut raw = until("room for another client", PATIENCE, || {
-        Ok(Raw::log_in(&stand.address(way), &stand.wish(true)).ok())
-    })
-    .unwrap();
-    assert!(began.elapsed() < LIMIT, "free after {:?}", began.elapsed());
-    assert_eq!(raw.text("SELECT 'in'").unwrap(), "in");
 }
 
 #[test]
@@ -248,7 +260,7 @@ fn charged(stand: &Stand, way: Way, bytes: usize, reset: bool) -> u64 {
 #[test]
 fn a_client_that_leaves_in_mid_handshake_costs_no_more_than_past_the_tunnel() {
     for flavor in [Flavor::MySql9, Flavor::MariaDb10] {
-        let stand = Stand::start(flavor, &DatabaseOptions::default()).unwrap();
+        let stand = Stand::start(flavor, &Plan::default()).unwrap();
         for (place, bytes) in LEAVINGS {
             for reset in [false, true] {
                 let past = charged(&stand, Way::Past(Leg::Tcp), bytes, reset);

@@ -1,5 +1,6 @@
 //! A database behind every way to it: through the tunnel and past it, by Unix socket and by TCP.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::{Context, Result};
@@ -7,7 +8,8 @@ use e2e::agent::Agent;
 use e2e::authority::{Authority, Dialect};
 use e2e::clients::{Address, Login};
 use e2e::databases::{Database, DatabaseOptions, Flavor};
-use e2e::place::{Loopback, Place};
+use e2e::place::{Loopback, Place, free_port_at};
+use e2e::probe::body;
 use e2e::proxy::{Mount, Proxy};
 use e2e::raw::meter::Meter;
 use e2e::raw::{Raw, ServerError, Wish};
@@ -15,11 +17,17 @@ use e2e::raw::{Raw, ServerError, Wish};
 /// The databases that these rows are about.
 const FLAVORS: [Flavor; 2] = [Flavor::MySql9, Flavor::MariaDb10];
 
+const INSTANCES: [&str; 4] = ["db-unix", "db-tcp", "db-own", "db-quiet"];
+
 /// How the agent reaches the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leg {
+    /// Its Unix socket, through a meter.
     Unix,
+    /// TCP, through a meter.
     Tcp,
+    /// Its own Unix socket: the meter, which is another user than the agent, would pass for the agent.
+    Own,
 }
 
 /// A way to a database.
@@ -66,68 +74,77 @@ pub(super) struct Stand {
     _proxy: Proxy,
     pub(super) agent: Agent,
     _authority: Authority,
-    pub(super) unix: Meter,
-    pub(super) tcp: Meter,
-    mounts: [Mount; 3],
-    direct: [Address; 2],
+    unix: Meter,
+    tcp: Meter,
+    mounts: [Mount; 4],
+    direct: [Address; 3],
+    database_address: Address,
     pub(super) database: Database,
     pub(super) place: Place,
 }
 
+/// How a stand is started.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) options: DatabaseOptions,
+    /// Further arguments of the agent.
+    pub(super) arguments: Vec<String>,
+    /// Where the database, the agent's listeners for MySQL clients and the client's listen instead of on loopback.
+    pub(super) outside: Option<IpAddr>,
+    /// The engine of the instance by TCP, which then has no listener for MySQL clients.
+    pub(super) engine: Option<&'static str>,
+}
+
 impl Stand {
     /// Starts one.
-    pub(super) fn start(flavor: Flavor, options: &DatabaseOptions) -> Result<Self> {
-        Self::start_with(flavor, options, &[])
-    }
-
-    /// The same with further arguments for the agent.
-    pub(super) fn start_with(
-        flavor: Flavor,
-        options: &DatabaseOptions,
-        arguments: &[String],
-    ) -> Result<Self> {
+    pub(super) fn start(flavor: Flavor, plan: &Plan) -> Result<Self> {
         let place = Place::new("raw")?;
-        let database = Database::start_with(flavor, &place, options)?;
+        let listen = plan.outside.unwrap_or_else(|| place.address());
+        let mut options = plan.options.clone();
+        if let Some(address) = plan.outside {
+            options = options.argument(&format!("--bind-address={address}"));
+        }
+        let database = Database::start_with(flavor, &place, &options)?;
+        let database_address = Address::Tcp {
+            host: listen,
+            port: database.address().port(),
+        };
         let unix = Meter::start(&place, &Address::Socket(database.socket().to_owned()))?;
-        let tcp = Meter::start(&place, database.address())?;
+        let tcp = Meter::start(&place, &database_address)?;
         let authority = Authority::start(&place)?;
         let client_key = authority.create_account("shop", Dialect::Ours)?;
         let agent_key = authority.create_account("agent", Dialect::Ours)?;
         let address = Loopback::reserve()?;
-        let direct = [listener(&place)?, listener(&place)?];
-        let [unix_listen, tcp_listen] = direct
-            .each_ref()
-            .map(|address| format!("mysql-listen={address}"));
+        let direct = [listener(listen)?, listener(listen)?, listener(listen)?];
+        let [unix_listen, tcp_listen, own_listen] = &direct;
+        let (to_unix, to_tcp) = (unix.address(), tcp.address());
+        let own = database.socket().display();
+        let only_mysql = match plan.engine {
+            None => format!("&mysql-listen={tcp_listen}"),
+            Some(engine) => format!("&engine={engine}"),
+        };
         let instances = [
-            (
-                "db-unix",
-                format!("database=unix:{}&{unix_listen}", unix.address()),
-            ),
-            (
-                "db-tcp",
-                format!("database=tcp:{}&{tcp_listen}", tcp.address()),
-            ),
-            (
-                "db-quiet",
-                format!("database=tcp:{}&inner-tls=off", tcp.address()),
-            ),
+            format!("db-unix?database=unix:{to_unix}&mysql-listen={unix_listen}"),
+            format!("db-tcp?database=tcp:{to_tcp}{only_mysql}"),
+            format!("db-own?database=unix:{own}&mysql-listen={own_listen}"),
+            format!("db-quiet?database=tcp:{to_tcp}&inner-tls=off"),
         ];
-        for (name, _) in &instances {
+        for name in INSTANCES {
             let version = flavor.database_version();
             authority.create_instance(name, &address.ip().to_string(), version)?;
             authority.grant(name, "shop", "client")?;
             authority.grant(name, "agent", "agent")?;
         }
-        let served = instances.map(|(name, parameters)| format!("{name}?{parameters}"));
-        let arguments = [&["--mysql-listen-tls=allow".to_owned()], arguments].concat();
-        let agent = Agent::start_with(&place, &agent_key, address, &served, &arguments)?;
-        let mounts = [
-            Mount::tcp(&place, "db-unix")?,
-            Mount::tcp(&place, "db-tcp")?,
-            Mount::tcp(&place, "db-quiet")?,
-        ];
+        let arguments = [
+            &["--mysql-listen-tls=allow".to_owned()],
+            &plan.arguments[..],
+        ]
+        .concat();
+        let agent = Agent::start_with(&place, &agent_key, address, &instances, &arguments)?;
+        let [one, two, three, four] = INSTANCES.map(|name| Mount::tcp_at(listen, name));
+        let mounts = [one?, two?, three?, four?];
         let proxy = Proxy::start(&place, &client_key, &mounts, &[])?;
-        let stand = Self {
+        Ok(Self {
             _proxy: proxy,
             agent,
             _authority: authority,
@@ -135,10 +152,15 @@ impl Stand {
             tcp,
             mounts,
             direct,
+            database_address,
             database,
             place,
-        };
-        // The account's password is known to the database's cache from here on.
+        })
+    }
+
+    /// One that an application has logged in to: its password is in the database's cache from here on.
+    pub(super) fn warm(flavor: Flavor, plan: &Plan) -> Result<Self> {
+        let stand = Self::start(flavor, plan)?;
         Raw::log_in(&stand.address(Way::Past(Leg::Unix)), &stand.wish(false))?;
         Ok(stand)
     }
@@ -152,7 +174,7 @@ impl Stand {
         }
         let stands = std::thread::scope(|scope| {
             FLAVORS
-                .map(|flavor| scope.spawn(move || Self::start(flavor, &usual_options()).unwrap()))
+                .map(|flavor| scope.spawn(move || Self::warm(flavor, &usual()).unwrap()))
                 .map(|started| started.join().unwrap())
         });
         let stands = Arc::new(Vec::from(stands));
@@ -162,12 +184,14 @@ impl Stand {
 
     /// Where an application connects to.
     pub(super) fn address(&self, way: Way) -> Address {
-        let [unix, tcp, quiet] = &self.mounts;
-        let [direct_unix, direct_tcp] = &self.direct;
+        let [unix, tcp, own, quiet] = &self.mounts;
+        let [direct_unix, direct_tcp, direct_own] = &self.direct;
         match way {
-            Way::Past(Leg::Unix) => Address::Socket(self.database.socket().to_owned()),
-            Way::Past(Leg::Tcp) => self.database.address().clone(),
+            Way::Past(Leg::Unix | Leg::Own) => Address::Socket(self.database.socket().to_owned()),
+            Way::Past(Leg::Tcp) => self.database_address.clone(),
             Way::Tunnel(Leg::Unix) => unix.address().clone(),
+            Way::Tunnel(Leg::Own) => own.address().clone(),
+            Way::Direct(Leg::Own) => direct_own.clone(),
             Way::Tunnel(Leg::Tcp) => tcp.address().clone(),
             Way::Quiet => quiet.address().clone(),
             Way::Direct(Leg::Unix) => direct_unix.clone(),
@@ -178,7 +202,7 @@ impl Stand {
     /// What passes between agent and database.
     pub(super) fn meter(&self, way: Way) -> &Meter {
         match way.leg() {
-            Leg::Unix => &self.unix,
+            Leg::Unix | Leg::Own => &self.unix,
             Leg::Tcp => &self.tcp,
         }
     }
@@ -211,6 +235,16 @@ impl Stand {
         format!("{} by {way:?}", self.database.flavor().name())
     }
 
+    /// A number that the agent counts, of all labels in which `label` is found.
+    pub(super) fn metric(&self, name: &str, label: &str) -> u64 {
+        let metrics = body(self.agent.health(), "/metrics").unwrap();
+        let counts = metrics
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(label))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+        counts.sum()
+    }
+
     /// A number that the database counts.
     pub(super) fn status(&self, name: &str) -> u64 {
         let rows = self
@@ -221,16 +255,19 @@ impl Stand {
 }
 
 /// A free port for a listener of the agent.
-fn listener(place: &Place) -> Result<Address> {
-    let (host, port) = (place.address(), place.free_port()?);
+fn listener(host: IpAddr) -> Result<Address> {
+    let port = free_port_at(host)?;
     Ok(Address::Tcp { host, port })
 }
 
-/// Options that let a session do all that these tests ask for.
-pub(super) fn usual_options() -> DatabaseOptions {
-    DatabaseOptions::default()
-        .argument("--max-allowed-packet=256M")
-        .argument("--local-infile=ON")
+/// A stand whose sessions may do all that these tests ask for.
+pub(super) fn usual() -> Plan {
+    Plan {
+        options: DatabaseOptions::default()
+            .argument("--max-allowed-packet=256M")
+            .argument("--local-infile=ON"),
+        ..Plan::default()
+    }
 }
 
 /// The error of the server in a failed login.
