@@ -1,7 +1,7 @@
 //! A relay between agent and database that keeps what passes, so that a test can say what was on the wire.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::clients::Address;
 use crate::place::Place;
@@ -84,6 +85,28 @@ impl Relay {
         })
     }
 
+    /// Starts one at an address of choice before any TCP listener, which sees `source` as the address of its clients.
+    pub fn calling_from(source: IpAddr, at: IpAddr, listener: &Address) -> Result<Self> {
+        let Address::Tcp { host, port } = listener else {
+            bail!("only TCP has source addresses");
+        };
+        let to = SocketAddr::new(*host, *port);
+        let own = TcpListener::bind((at, 0))?;
+        let address = own.local_addr()?;
+        let (tapes, closing) = (Tapes::default(), Arc::new(AtomicBool::new(false)));
+        let accept = move || Ok((own.accept()?.0, connect_from(source, to)?));
+        let accepting = accept_all(accept, &tapes, &closing);
+        Ok(Self {
+            address: Address::Tcp {
+                host: address.ip(),
+                port: address.port(),
+            },
+            tapes,
+            closing,
+            accepting: Some(accepting),
+        })
+    }
+
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
@@ -120,6 +143,21 @@ impl Drop for Relay {
             drop(accepting.join());
         }
     }
+}
+
+fn connect_from(source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = socket(
+        if to.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        },
+        SocketType::STREAM,
+        None,
+    )?;
+    bind(&socket, &SocketAddr::new(source, 0))?;
+    connect(&socket, &to)?;
+    Ok(TcpStream::from(socket))
 }
 
 fn bind_for_all(path: &PathBuf) -> Result<UnixListener> {
@@ -190,7 +228,9 @@ fn packets(chunks: &[(Side, Vec<u8>)]) -> Vec<Packet> {
         pending.extend_from_slice(bytes);
         while let Some(&[a, b, c, sequence]) = pending.first_chunk() {
             let length = u32::from_le_bytes([a, b, c, 0]);
-            let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4);
+            let end = usize::try_from(length)
+                .unwrap_or(usize::MAX)
+                .saturating_add(4);
             let Some(payload) = pending.get(4..end).map(<[u8]>::to_vec) else {
                 break;
             };

@@ -17,6 +17,8 @@ mod legs;
 mod mariadb;
 #[path = "acceptance/mysql_cli.rs"]
 mod mysql_cli;
+#[path = "acceptance/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "acceptance/refusals.rs"]
 mod refusals;
 #[path = "acceptance/servers.rs"]
