@@ -32,6 +32,16 @@ pub(crate) struct Snapshot {
     pub(crate) material_problem: Option<Arc<Problem>>,
 }
 
+impl Snapshot {
+    /// The CA's revision, if by its word the certificate lacks a name.
+    pub(crate) fn misnamed_since(&self) -> Option<u64> {
+        let (access, material) = (self.access.as_ref()?, self.material.as_ref()?);
+        let lacks = |name: &String| !material.is_for(name);
+        let is_misnamed = access.server_names.iter().any(lacks);
+        is_misnamed.then_some(access.policy.revision)
+    }
+}
+
 /// The CA's word on who may connect.
 #[derive(Debug)]
 pub(crate) struct Access {
@@ -39,6 +49,8 @@ pub(crate) struct Access {
     pub(crate) policy: Policy,
     /// The CAs whose client certificates open the instance.
     pub(crate) client_roots: Arc<TrustRoots>,
+    /// Names that the agent's certificate is to have besides the instance's own.
+    pub(crate) server_names: Vec<String>,
 }
 
 /// Something stands between us and the CA.

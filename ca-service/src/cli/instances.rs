@@ -162,11 +162,7 @@ impl Update {
         let instance = registry.named_instance(&self.name).await?;
         registry.update_instance(&instance, &change).await?;
         let instance = registry.named_instance(&self.name).await?;
-        show(&self.place, describe(&registry, &instance).await?)?;
-        output::hint(
-            self.place.format,
-            "\nAgents show it with their next certificate; restart them to have it now.\n",
-        )
+        show(&self.place, describe(&registry, &instance).await?)
     }
 }
 

@@ -53,6 +53,8 @@ async fn an_agent_is_told_whom_to_let_in_and_how_far() {
     assert_eq!(settings.kind, "csql#agentSettings");
     assert_eq!(settings.connection_name.to_string(), "demo:eu:db1");
     assert_eq!(settings.database_version, "MYSQL_8_4");
+    let names = ["192.0.2.10", "db.example.com", "2001:db8::7"];
+    assert_eq!(settings.server_names, names);
     assert!(
         settings
             .client_ca_cert

@@ -46,7 +46,7 @@ fn an_instance_is_made_with_names_and_gets_and_loses_some() {
     let described = site.json(&["instances", "describe", "db2"]);
     assert_eq!(described["names"], changed["names"]);
     let told = site.ok(&[&update[..], &["--add-name", "x.example.com"]].concat());
-    assert!(told.contains("next certificate"), "{told}");
+    assert!(told.contains("app.example.com,x.example.com"), "{told}");
     assert_eq!(site.json(&["instances", "list"])[0]["names"], json!([]));
 }
 

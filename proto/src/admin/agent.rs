@@ -43,6 +43,9 @@ pub struct AgentSettings {
     pub database_version: String,
     /// PEM of the CAs that client certificates of this instance come from.
     pub client_ca_cert: String,
+    /// Names that the agent's certificate is to have besides the instance's own: one that lacks any is out of date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_names: Vec<String>,
     /// Who may connect. An account that is not listed is refused.
     #[serde(default)]
     pub grants: Vec<Grant>,

@@ -90,6 +90,7 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
         )
     })?;
     let access = Arc::new(Access {
+        server_names: settings.server_names.clone(),
         policy: instance.policy(settings),
         client_roots: Arc::new(roots),
     });
@@ -99,6 +100,9 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
         snapshot.access = Some(Arc::clone(&access));
         snapshot.access_problem = None;
     });
+    if instance.snapshot().misnamed_since().is_some() {
+        instance.used.notify_one();
+    }
     if before.access.is_none() || before.access_problem.is_some() {
         info!(
             instance = %policy.instance,

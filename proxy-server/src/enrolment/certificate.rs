@@ -17,10 +17,14 @@ pub(super) async fn keep(enrolment: &Enrolment) {
     // Drawn once a certificate, so that waking up early does not draw until a small number comes.
     let mut spread = random();
     let mut last = Instant::now();
+    // The revision for whose names a certificate was asked for: a CA that does not give them is not asked twice.
+    let mut named = None;
     loop {
         let now = enrolment.ca.authority.now();
         let left = due_in(enrolment, now, spread);
-        if failures > 0 || left.is_zero() {
+        let misnamed = enrolment.instance.snapshot().misnamed_since();
+        if failures > 0 || left.is_zero() || is_asked_for_names(misnamed, named) {
+            named = misnamed.or(named);
             last = Instant::now();
             match renew(enrolment, now).await {
                 Ok(material) => {
@@ -46,6 +50,11 @@ pub(super) async fn keep(enrolment: &Enrolment) {
         };
         due_or_used(&enrolment.instance.used, Instant::now() + wait, last).await;
     }
+}
+
+/// Whether names alone are reason enough: once a revision, or the CA's every word would be.
+fn is_asked_for_names(misnamed: Option<u64>, named: Option<u64>) -> bool {
+    misnamed.is_some() && misnamed != named
 }
 
 /// How long the certificate can stay; zero when there is none that holds.
@@ -129,5 +138,29 @@ fn tell(enrolment: &Enrolment, failure: Problem, now: SystemTime) {
             serving_for_s = lasts.map_or(0, |lasts| lasts.as_secs()),
             "certificate cannot be renewed, trying on"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_reason_for_a_certificate_once_a_revision() {
+        for (misnamed, named, expected) in [
+            (None, None, false),
+            (None, Some(5), false),
+            (Some(5), None, true),
+            (Some(5), Some(5), false),
+            (Some(6), Some(5), true),
+            // A CA whose store was restored counts from an earlier number.
+            (Some(4), Some(5), true),
+        ] {
+            assert_eq!(
+                is_asked_for_names(misnamed, named),
+                expected,
+                "{misnamed:?} {named:?}"
+            );
+        }
     }
 }

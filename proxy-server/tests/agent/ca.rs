@@ -53,6 +53,10 @@ pub(crate) struct Says {
     pub(crate) lifetime: Duration,
     /// `databaseVersion` of all instances.
     pub(crate) version: &'static str,
+    /// Names that certificates are to have besides the instance's own.
+    pub(crate) names: Vec<String>,
+    /// It says so, and issues certificates without them.
+    pub(crate) forgets_names: bool,
     /// The grants of all instances.
     pub(crate) grants: Vec<Grant>,
     /// The region that it knows the instances in.
@@ -86,6 +90,8 @@ impl Ca {
                 agent: Standing::Granted,
                 lifetime: Duration::from_secs(3600),
                 version: "MYSQL_8_4",
+                names: vec![],
+                forgets_names: false,
                 grants: vec![grant(APP)],
                 region: "r",
             }),
@@ -181,6 +187,7 @@ impl Ca {
             connection_name: name(says.region, label),
             database_version: says.version.into(),
             client_ca_cert: self.authorities(label).0.pem.clone(),
+            server_names: says.names.clone(),
             grants: says.grants.clone(),
         })
         .into_response()
@@ -193,8 +200,14 @@ impl Ca {
         let request: GenerateServerCertRequest = serde_json::from_slice(body).unwrap();
         let says = self.says.lock().unwrap();
         let authorities = self.authorities(label);
+        let names = if says.forgets_names {
+            &[][..]
+        } else {
+            &says.names
+        };
         let cert = authorities.1.server(
             &name(says.region, label),
+            names,
             &request.public_key,
             says.lifetime,
         );

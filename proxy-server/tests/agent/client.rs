@@ -63,6 +63,19 @@ impl Client {
         self
     }
 
+    /// One that looks for another name than the instance's own.
+    pub(crate) fn looking_for(mut self, ca: &Ca, host: &str) -> Self {
+        let identity = ServerIdentity {
+            dns_name: Some(host.to_owned()),
+            common_name: "none".to_owned(),
+        };
+        let label = self.instance.instance();
+        let (material, roots) = (ca.client(label, APP), ca.authorities(label).1.roots());
+        let clock = Arc::new(daemon::clock::now);
+        self.tls = TlsClient::new(&material, &roots, identity, clock, Offer::Ours).unwrap();
+        self
+    }
+
     pub(crate) async fn connect(&self) -> Result<(TlsStream, Dialect), TlsError> {
         let socket = TcpStream::connect(self.agent).await.unwrap();
         self.tls.connect(socket, Instant::now() + PATIENCE).await

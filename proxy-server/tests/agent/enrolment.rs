@@ -126,3 +126,38 @@ async fn certificates_are_renewed_ahead_and_sessions_live_on() {
     let mut new = client.open().await.unwrap();
     echo(&mut new, b"the new one too").await;
 }
+
+#[tokio::test]
+async fn a_name_that_the_administrator_adds_is_in_a_new_certificate_at_once() {
+    let database = Database::start(Manner::Echo).await;
+    let (ca, agent) = world(&database.place).await;
+    let client = Client::of(&ca, &agent, Offer::Ours).looking_for(&ca, "db.example.com");
+    assert!(client.connect().await.is_err());
+    let before = ca.issued("i");
+    ca.change(|says| says.names = vec!["db.example.com".into(), "192.0.2.7".into()]);
+    eventually(async || client.connect().await.ok()).await;
+    assert_eq!(ca.issued("i"), before + 1);
+    // One that is taken away is gone with the next certificate: the old one is good for it anyway.
+    ca.change(|says| says.names.truncate(1));
+    Client::of(&ca, &agent, Offer::Ours).open().await.unwrap();
+    assert_eq!(ca.issued("i"), before + 1);
+}
+
+#[tokio::test]
+async fn a_ca_that_does_not_give_the_names_it_speaks_of_is_asked_once_a_revision() {
+    let database = Database::start(Manner::Echo).await;
+    let (ca, agent) = world(&database.place).await;
+    let before = ca.issued("i");
+    ca.change(|says| {
+        says.names = vec!["db.example.com".into()];
+        says.forgets_names = true;
+    });
+    eventually(async || (ca.issued("i") == before + 1).then_some(())).await;
+    // Asked once more for each change, and never in between: in the end it has been once for each.
+    ca.change(|says| says.names.push("db2.example.com".into()));
+    eventually(async || (ca.issued("i") == before + 2).then_some(())).await;
+    ca.change(|says| says.forgets_names = false);
+    let client = Client::of(&ca, &agent, Offer::Ours).looking_for(&ca, "db2.example.com");
+    eventually(async || client.connect().await.ok()).await;
+    assert_eq!(ca.issued("i"), before + 3);
+}

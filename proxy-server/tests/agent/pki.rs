@@ -38,10 +38,12 @@ impl Authority {
     pub(crate) fn server(
         &self,
         instance: &InstanceName,
+        names: &[String],
         public_key: &str,
         lifetime: Duration,
     ) -> String {
-        let mut params = CertificateParams::new(vec![instance.dns_name()]).unwrap();
+        let names = [&[instance.dns_name()][..], names].concat();
+        let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params
             .distinguished_name

@@ -16,6 +16,7 @@ use x509_parser::time::ASN1Time;
 use super::error::MaterialError;
 use super::key::PrivateKey;
 use super::provider::provider;
+use super::verify::has_name;
 
 /// The CAs that are believed: direct issuers, several during a rotation.
 #[derive(Clone, Debug)]
@@ -104,6 +105,11 @@ impl Material {
     /// Whether it can be shown at that moment.
     pub fn is_valid_at(&self, now: SystemTime) -> bool {
         self.not_before <= now && now <= self.not_after
+    }
+
+    /// Whether it is for that host: a DNS name or an IP address.
+    pub fn is_for(&self, host: &str) -> bool {
+        has_name(self.leaf_der(), host).unwrap_or(false)
     }
 
     /// The certificate itself, as DER.

@@ -55,7 +55,7 @@ pub fn verify_server_certificate(
     check_not_authority(&leaf)?;
     check_server_chain(leaf_der, roots, now)?;
     check_purpose(&leaf, Purpose::Server)?;
-    if has_dns_name(leaf_der, dns_name)? {
+    if has_name(leaf_der, dns_name)? {
         Ok(())
     } else {
         Err(CertificateProblem::Name)
@@ -72,7 +72,7 @@ pub(super) fn verify_server_identity(
 ) -> Result<(), CertificateProblem> {
     check_server_chain(leaf_der, roots, now)?;
     if let Some(dns_name) = &expected.dns_name
-        && has_dns_name(leaf_der, dns_name)?
+        && has_name(leaf_der, dns_name)?
     {
         return Ok(());
     }
@@ -120,10 +120,11 @@ fn check_server_chain(
         .map_err(|error| problem(&error))
 }
 
-fn has_dns_name(leaf_der: &[u8], dns_name: &str) -> Result<bool, CertificateProblem> {
+/// Whether a host is among the alternative names: a DNS name or an IP address.
+pub(super) fn has_name(leaf_der: &[u8], host: &str) -> Result<bool, CertificateProblem> {
     let der = CertificateDer::from(leaf_der);
     let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
-    let name = ServerName::try_from(dns_name).map_err(|_| CertificateProblem::Name)?;
+    let name = ServerName::try_from(host).map_err(|_| CertificateProblem::Name)?;
     Ok(verify_server_name(&leaf, &name).is_ok())
 }
 

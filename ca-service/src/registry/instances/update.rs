@@ -19,7 +19,7 @@ pub(crate) struct InstanceChange {
 }
 
 impl Registry {
-    /// Changes an instance. Its agent's next certificate says it.
+    /// Changes an instance. The new revision makes its agents ask for a certificate that bears a new name.
     pub(crate) async fn update_instance(
         &self,
         instance: &Instance,
