@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod launch;
 mod probe;
+mod reload;
 mod say;
 mod signals;
 mod top;
@@ -20,7 +21,7 @@ use daemon::settings::{Overlay as _, Span, parse};
 
 use crate::settings::Settings;
 use ask::Door;
-use launch::block_on;
+use launch::{Arguments, block_on};
 use top::Show;
 
 /// The program's name, on the command line and before its complaints.
@@ -128,14 +129,15 @@ enum Command {
 
 /// Does what the arguments say; the first one is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments = Arguments::new(arguments);
     let CommandLine {
         command, settings, ..
-    } = match parse(arguments) {
+    } = match parse(arguments.iter()) {
         Ok(line) => line,
         Err(exit) => return exit,
     };
     match command {
-        None => launch::serve(settings),
+        None => launch::serve(settings, arguments),
         Some(Command::CaCertificate(command)) => command.run(settings),
         Some(Command::Run {
             settings: own,

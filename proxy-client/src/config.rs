@@ -303,6 +303,21 @@ fn namespace(name: &str) -> Result<String, String> {
         .ok_or_else(|| format!("expected letters, digits and underscores, found {name:?}"))
 }
 
+/// The files that the settings are read from, as far as they are files.
+pub fn watched(settings: &Settings, environment: &Environment) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = [
+        &settings.config_file,
+        &settings.ca_certificate,
+        &settings.credentials_file,
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect();
+    files.extend(credentials::default_file(environment));
+    files
+}
+
 fn read(path: &Path, complaints: &mut Complaints) -> Option<String> {
     let key = format!("ca-certificate {}", path.display());
     complaints.check(key, std::fs::read_to_string(path))

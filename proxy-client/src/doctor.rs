@@ -104,7 +104,7 @@ impl Patient<'_> {
         let text = match rung {
             Rung::Clock => return self.clock(ladder),
             Rung::KeyFile => self.account.to_owned(),
-            Rung::Ca => self.shared.authority.endpoint().to_owned(),
+            Rung::Ca => self.shared.authority.load().endpoint().to_owned(),
             Rung::Token => "accepted".to_owned(),
             Rung::Certificate => {
                 let left = self.served.connector.refresher.remaining();
@@ -127,7 +127,7 @@ impl Patient<'_> {
     }
 
     fn clock(&self, ladder: &mut Ladder) {
-        match self.shared.authority.skew() {
+        match self.shared.authority.load().skew() {
             Some(skew) if skew.is_notable() => {
                 let fix = "set this machine's clock, for instance with NTP";
                 let refusal = Refusal::new(Code::ClockSkew, skew.to_string(), fix);

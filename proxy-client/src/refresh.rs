@@ -148,6 +148,13 @@ impl Refresher {
         }
     }
 
+    /// What the CA is asked with has changed: asks at once.
+    pub fn refresh_now(self: &Arc<Self>) {
+        if self.begin(self.state()).is_ok() {
+            debug!(instance = %self.source.wanted(), "certificate renewal begun by a reload");
+        }
+    }
+
     /// Begins an attempt unless newer information than this has come. `false` when it is too early for one.
     fn renew(self: &Arc<Self>, number: u64) -> bool {
         let state = self.state();
@@ -197,7 +204,7 @@ impl Refresher {
 
     /// How far the clocks are apart, once the CA has told.
     pub fn skew(&self) -> Option<Skew> {
-        self.source.authority.skew()
+        self.source.authority.load().skew()
     }
 
     /// Why the last attempt failed, if it did.

@@ -4,6 +4,7 @@ mod doors;
 mod life;
 mod mounts;
 mod quit;
+mod reload;
 mod shared;
 mod stop;
 pub(crate) mod trial;
@@ -30,6 +31,7 @@ use crate::health::Status;
 use crate::refresh::keep_fresh;
 use crate::session::Served;
 use doors::Doors;
+pub use reload::{Reload, ReloadError};
 pub(crate) use shared::Shared;
 
 /// At start, the CA is waited for this long to tell engines and regions; then MySQL is assumed.
@@ -78,6 +80,7 @@ pub struct Running {
     workers: Workers,
     stop: Stop,
     status: Arc<Status>,
+    reload: Reload,
 }
 
 /// What all parts share.
@@ -116,7 +119,8 @@ pub async fn start(
     };
     let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
     let (authority, patience) = (config.authority, config.dial_timeout);
-    let shared = Shared::new(authority, keys, patience, namespace, clock)?;
+    let shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
+    let instances = config.instances.clone();
     let served: Vec<Arc<Served>> = config
         .instances
         .into_iter()
@@ -153,6 +157,12 @@ pub async fn start(
     Ok(Running {
         workers,
         stop: config.stop,
+        reload: Reload {
+            authority: shared.authority,
+            served,
+            instances,
+            clock,
+        },
         status,
     })
 }
@@ -183,6 +193,11 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// What gives it new credentials while it serves.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Serves until told to stop, and stops as told.

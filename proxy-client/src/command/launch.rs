@@ -1,14 +1,19 @@
 //! From settings to a program at work.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser as _;
 use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log::Output;
-use daemon::settings::complain;
+use daemon::settings::{Complaints, complain};
 use daemon::shutdown::Shutdown;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
-use super::{PROGRAM, say};
-use crate::config::{Config, Logging};
+use super::{CommandLine, PROGRAM, reload, say};
+use crate::config::{Config, Logging, watched};
 use crate::serve;
 use crate::settings::Settings;
 
@@ -21,10 +26,30 @@ pub(super) enum Purpose {
     BesideAnother,
 }
 
+/// What the program was called with, to be read again.
+pub(super) struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    pub(super) fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self(arguments.into_iter().collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = OsString> {
+        self.0.iter().cloned()
+    }
+
+    /// The settings in them.
+    pub(super) fn settings(&self) -> Result<Settings, Complaints> {
+        let line = CommandLine::try_parse_from(self.iter());
+        line.map(|line| line.settings)
+            .map_err(|wrong| Complaints::one("the command line", wrong.to_string()))
+    }
+}
+
 /// Serves until told to stop.
-pub(super) fn serve(settings: Settings) -> Exit {
-    let config = match configure(settings, Purpose::Serving) {
-        Ok(config) => config,
+pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
+    let (config, files) = match configure_all(settings, Purpose::Serving) {
+        Ok(configured) => configured,
         Err(exit) => return exit,
     };
     block_on(async {
@@ -33,15 +58,29 @@ pub(super) fn serve(settings: Settings) -> Exit {
             Ok(shutdown) => shutdown,
             Err(error) => return say::fail(&error),
         };
-        match serve::start(config, daemon::clock::system(), shutdown).await {
-            Ok(running) => running.until_stopped().await,
-            Err(error) => say::fail(&error),
+        let hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => return say::fail(&error),
+        };
+        let running = match serve::start(config, daemon::clock::system(), shutdown).await {
+            Ok(running) => running,
+            Err(error) => return say::fail(&error),
+        };
+        let watch = reload::watch(running.reload(), arguments, files, hangup);
+        tokio::select! {
+            exit = running.until_stopped() => exit,
+            never = watch => match never {},
         }
     })
 }
 
 /// Reads the settings file below the flags, starts the log, and checks everything.
 pub(super) fn configure(flags: Settings, purpose: Purpose) -> Result<Config, Exit> {
+    configure_all(flags, purpose).map(|(config, _)| config)
+}
+
+/// The same, and which files all that was read from.
+fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathBuf>), Exit> {
     let environment = Environment::of_process();
     let settings = flags
         .load(&environment)
@@ -57,7 +96,9 @@ pub(super) fn configure(flags: Settings, purpose: Purpose) -> Result<Config, Exi
     logging
         .start(output)
         .map_err(|wrong| complain(PROGRAM, &wrong))?;
-    Config::new(settings, &environment).map_err(|wrong| complain(PROGRAM, &wrong))
+    let files = watched(&settings, &environment);
+    let config = Config::new(settings, &environment).map_err(|wrong| complain(PROGRAM, &wrong))?;
+    Ok((config, files))
 }
 
 /// Runs a future on a runtime of its own.

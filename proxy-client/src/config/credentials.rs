@@ -66,6 +66,14 @@ fn default_credentials(
     })
 }
 
+/// The file of the default credentials, where there is one.
+pub(super) fn default_file(environment: &Environment) -> Option<PathBuf> {
+    match environment.get(APPLICATION_CREDENTIALS) {
+        Some(path) => Some(PathBuf::from(path)),
+        None => well_known(environment).filter(|path| path.exists()),
+    }
+}
+
 fn well_known(environment: &Environment) -> Option<PathBuf> {
     let folder = match environment.get("CLOUDSDK_CONFIG") {
         Some(folder) => PathBuf::from(folder),

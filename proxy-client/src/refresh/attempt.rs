@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use transport::authority::{Authority, AuthorityError, Failure};
 use transport::tls::PrivateKey;
 
@@ -18,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Where an instance's settings and certificates come from.
 pub struct Source {
     /// The CA.
-    pub authority: Arc<Authority>,
+    pub authority: Arc<ArcSwap<Authority>>,
     /// The process's key, which is certified again and again.
     pub key: PrivateKey,
     /// The instance.
@@ -32,7 +33,7 @@ pub struct Source {
 impl Source {
     /// The time by which certificates are judged.
     pub(super) fn now(&self) -> SystemTime {
-        self.authority.now()
+        self.authority.load().now()
     }
 
     pub(super) const fn wanted(&self) -> &Wanted {
@@ -50,25 +51,26 @@ impl Source {
     /// Asks for the settings alone.
     pub(super) async fn look_up(&self) -> Result<Told, RefreshError> {
         let (project, instance) = (self.wanted.project(), self.wanted.instance());
-        self.authority.bind(&self.key);
-        let settings = self.authority.connect_settings(project, instance).await?;
+        let authority = self.authority.load_full();
+        authority.bind(&self.key);
+        let settings = authority.connect_settings(project, instance).await?;
         Told::new(&self.wanted, &settings)
     }
 
     pub(super) async fn fetch(&self, number: u64) -> Outcome {
         let (project, instance) = (self.wanted.project(), self.wanted.instance());
+        let authority = self.authority.load_full();
         // Before the two calls begin, so that they share one token.
-        self.authority.bind(&self.key);
+        authority.bind(&self.key);
         let both = async {
             tokio::try_join!(
-                self.authority.connect_settings(project, instance),
-                self.authority
-                    .generate_ephemeral_cert(project, instance, &self.key),
+                authority.connect_settings(project, instance),
+                authority.generate_ephemeral_cert(project, instance, &self.key),
             )
         };
         let (settings, certificate) = match tokio::time::timeout(TIMEOUT, both).await {
             Ok(answers) => answers?,
-            Err(_) => return Err(self.too_late().into()),
+            Err(_) => return Err(too_late(&authority).into()),
         };
         let parts = Parts {
             wanted: &self.wanted,
@@ -76,17 +78,17 @@ impl Source {
             settings,
             certificate,
             key: &self.key,
-            clock: self.authority.clock(),
+            clock: authority.clock(),
             number,
         };
         parts.join()
     }
+}
 
-    fn too_late(&self) -> AuthorityError {
-        AuthorityError {
-            endpoint: self.authority.endpoint().to_owned(),
-            failure: Failure::Timeout,
-            skew: self.authority.skew(),
-        }
+fn too_late(authority: &Authority) -> AuthorityError {
+    AuthorityError {
+        endpoint: authority.endpoint().to_owned(),
+        failure: Failure::Timeout,
+        skew: authority.skew(),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use daemon::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,7 @@ use crate::sessions::Sessions;
 
 /// What all instances have in common.
 pub(crate) struct Shared {
-    pub(crate) authority: Arc<Authority>,
+    pub(crate) authority: Arc<ArcSwap<Authority>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Sessions,
     key: PrivateKey,
@@ -40,7 +41,7 @@ impl Shared {
             Keys::Rsa => PrivateKey::generate_rsa2048(),
         }?;
         Ok(Self {
-            authority: Arc::new(connect_to(authority, clock)?),
+            authority: Arc::new(ArcSwap::from_pointee(connect_to(authority, clock)?)),
             metrics: Arc::new(Metrics::new(session::session_id(), metrics_namespace)),
             sessions: Sessions::default(),
             key,
@@ -79,7 +80,11 @@ impl Shared {
     }
 }
 
-fn connect_to(config: AuthorityConfig, clock: Clock) -> Result<Authority, AuthorityError> {
+/// The CA as the settings describe it; speaks to nobody yet.
+pub(super) fn connect_to(
+    config: AuthorityConfig,
+    clock: Clock,
+) -> Result<Authority, AuthorityError> {
     Authority::new(AuthoritySettings {
         endpoint: config.endpoint,
         root_pem: config.root_pem,

@@ -23,6 +23,7 @@ mod outage;
 mod pki;
 mod program;
 mod refusals;
+mod reload;
 mod renewal;
 mod sessions;
 mod time;
