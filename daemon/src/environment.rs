@@ -1,6 +1,7 @@
-//! Environment variables other than those of flags: read here and nowhere else.
+//! Environment variables other than those of flags: read here and nowhere else. Of flags, too, empty ones count as absent.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// A copy of the environment. Variables that are empty or not Unicode count as absent.
@@ -27,6 +28,11 @@ impl Environment {
     pub fn home(&self) -> Option<PathBuf> {
         self.get("HOME").map(PathBuf::from)
     }
+}
+
+/// Whether a variable of this process is there and says nothing.
+pub(crate) fn says_nothing(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
 impl FromIterator<(String, String)> for Environment {

@@ -3,9 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 
-use clap::Parser;
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Arg, Command, Parser};
 
+use crate::environment::says_nothing;
 use crate::exit::Exit;
 
 /// Reads flags and their environment twins. Help and version are printed; what is wrong is complained about.
@@ -14,7 +16,7 @@ use crate::exit::Exit;
 /// How the program is to end: [`Exit::Success`] after help, [`Exit::Usage`] after a complaint.
 pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Exit> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let first = match T::try_parse_from(&arguments) {
+    let first = match read::<T>(&arguments) {
         Ok(parsed) => return Ok(parsed),
         Err(error) => error,
     };
@@ -29,6 +31,23 @@ pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     Err(Exit::Usage)
 }
 
+fn read<T: Parser>(arguments: &[OsString]) -> Result<T, Error> {
+    let mut command = without_empty_variables(T::command());
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// A manifest that sets a variable to nothing means that it is not set.
+fn without_empty_variables(command: Command) -> Command {
+    let without = |arg: Arg| match arg.get_env().is_some_and(says_nothing) {
+        true => arg.env(Resettable::Reset),
+        false => arg,
+    };
+    command
+        .mut_args(without)
+        .mut_subcommands(without_empty_variables)
+}
+
 /// What else is wrong: each flag that is complained about is taken away and the rest is read again.
 fn further<T: Parser>(mut arguments: Vec<OsString>, first: &Error) -> Vec<Error> {
     let mut found = Vec::new();
@@ -38,7 +57,7 @@ fn further<T: Parser>(mut arguments: Vec<OsString>, first: &Error) -> Vec<Error>
             return found;
         };
         arguments.drain(place);
-        match T::try_parse_from(&arguments) {
+        match read::<T>(&arguments) {
             Err(error) if !is_answer(&error) && !is_consequence(&error) => found.push(error),
             _ => return found,
         }
@@ -158,7 +177,7 @@ mod tests {
             // Help is no complaint, and what is only missing because it was taken away is none either.
             (&["--prot", "--help"], 1),
         ] {
-            let first = Flags::try_parse_from(given(flags)).unwrap_err();
+            let first = read::<Flags>(&given(flags)).unwrap_err();
             let found = 1 + further::<Flags>(given(flags), &first).len();
             assert_eq!(found, expected, "{flags:?}");
         }

@@ -47,6 +47,34 @@ fn all_wrong_flags_are_told_at_once_with_what_may_be_meant() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let variables = [
+        "PORT",
+        "ADDRESS",
+        "PRIVATE_IP",
+        "FUSE",
+        "INSTANCE_CONNECTION_NAME",
+        "MAX_SIGTERM_DELAY",
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    command.env_clear().args(["p:r", "--token=t"]);
+    for name in variables {
+        command.env(format!("CSQL_PROXY_{name}"), "");
+    }
+    let told = |command: &mut Command| String::from_utf8(command.output().unwrap().stderr).unwrap();
+    // That alone is wrong which is wrong on purpose, so that nothing starts.
+    let text = told(&mut command);
+    assert!(text.contains("instance p:r:"), "{text}");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("  ")).count(),
+        1,
+        "{text}"
+    );
+    let text = told(command.env("CSQL_PROXY_PORT", "many"));
+    assert!(text.contains("invalid value 'many' for '--port"), "{text}");
+}
+
+#[test]
 fn what_is_left_out_ends_with_64_and_its_reason() {
     let (code, _, text) = run(&["p:r:a", "--token=t", "--fuse", "/mnt", "-i"]);
     assert_eq!(code, Some(64));
