@@ -64,6 +64,8 @@ pub struct Deadlines {
     pub dial: Duration,
     /// The login. MySQL's own limit (`connect_timeout`) is 10 s: ours is shorter, so that ours can say why.
     pub login: Duration,
+    /// Waiting for a turn to log in on the direct listener: a pool that fills itself waits, a flood does not last.
+    pub turn: Duration,
     /// The login of a client on the direct listener, of whom nothing is known: it holds a place of the database's.
     pub direct_login: Duration,
 }
@@ -75,6 +77,7 @@ impl Default for Deadlines {
             frame: Duration::from_secs(10),
             dial: Duration::from_secs(5),
             login: Duration::from_secs(9),
+            turn: Duration::from_secs(2),
             direct_login: Duration::from_secs(7),
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use proto::frame::Transport;
 use proto::mysql::LoginOptions;
 use proto::{Code, Engine, Refusal};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 use transport::socket::{Peer, Socket};
@@ -43,17 +43,19 @@ pub(crate) struct Direct {
     pub(crate) instance: Arc<Instance>,
     /// How it is set.
     pub(crate) config: DirectConfig,
+    /// Room for logins in progress.
+    pub(crate) logins: Arc<Semaphore>,
 }
 
-/// One connection, from accept to close. `login` is room among the logins in progress.
+/// One connection, from accept to close. `handshake` is room among the unauthenticated.
 pub(crate) async fn run(
     direct: Direct,
     mut socket: Socket,
     peer: Peer,
-    login: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
 ) {
     let agent = &direct.agent;
-    if has_left(&socket).await {
+    if has_left(&socket, GRACE).await {
         agent.metrics.stranger("left");
         return;
     }
@@ -61,10 +63,10 @@ pub(crate) async fn run(
     let span = record.span();
     let _open = agent.metrics.opened(Via::Direct);
     let whole = async {
-        match session(&direct, &mut socket, &record, login).await {
+        match session(&direct, &mut socket, &record, handshake).await {
             Ok(ended) => record.ended(&agent.metrics, &ended),
             Err(error) => {
-                record.refused(&agent.metrics, &error);
+                record.refused_directly(&agent.metrics, &agent.strangers, &error);
                 last_words(&direct, &mut socket, &error).await;
             }
         }
@@ -77,13 +79,17 @@ async fn session(
     direct: &Direct,
     socket: &mut Socket,
     record: &Record,
-    login: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
 ) -> Result<Ended, SessionError> {
     let agent = &direct.agent;
     let within = |limit| Instant::now() + limit;
     let peer = record.peer().addr;
     let source = agent.limits.handshake(peer.map(|addr| addr.ip()));
-    let source = source.ok_or_else(|| crowded(direct))?;
+    let source = source.ok_or_else(|| agent.limits.crowded_source())?;
+    let login = turn(direct).await?;
+    if has_left(socket, Duration::ZERO).await {
+        return Err(SessionError::Left);
+    }
     agent.served.freshen(within(agent.deadlines.tls)).await;
     admit(direct)?;
     let _permit = agent.limits.anonymous()?;
@@ -92,7 +98,7 @@ async fn session(
     let deadline = within(agent.deadlines.direct_login);
     let rules = rules(direct, &door);
     let ends = (&mut *socket, &mut database);
-    let room = (login, source);
+    let room = (handshake, source, login);
     converse(agent, record, rules, room, ends, deadline).await
 }
 
@@ -106,6 +112,7 @@ fn rules<'r>(direct: &'r Direct, door: &'r Door<'_>) -> Rules<'r> {
         agent,
         instance,
         config,
+        ..
     } = direct;
     let asks = config.certificates != Certificates::Off;
     Rules {
@@ -145,35 +152,28 @@ fn admit(direct: &Direct) -> Result<(), Refusal> {
     ))
 }
 
-/// A connection beyond the ceiling of logins in progress: it is told so.
-pub(crate) async fn beyond(direct: Direct, mut socket: Socket, peer: Peer) {
-    let agent = &direct.agent;
-    if has_left(&socket).await {
-        agent.metrics.stranger("left");
-        return;
+/// Room among the logins in progress. A pool that opens its connections at once waits its turn; waiting costs the
+/// database nothing.
+async fn turn(direct: &Direct) -> Result<OwnedSemaphorePermit, Refusal> {
+    let waiting = Arc::clone(&direct.logins).acquire_owned();
+    match timeout(direct.agent.deadlines.turn, waiting).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(too_many(
+            "too many clients are logging in at once",
+            "--mysql-listen-max-logins",
+            direct.config.max_logins,
+        )),
     }
-    let record = Record::direct(&direct.instance.wanted, peer);
-    let refusal = crowded(&direct);
-    record.refused(&agent.metrics, &refusal.clone().into());
-    refuse::refuse(&direct, &mut socket, &refusal).await;
-}
-
-fn crowded(direct: &Direct) -> Refusal {
-    too_many(
-        "too many clients are logging in at once",
-        "--mysql-listen-max-logins",
-        direct.config.max_logins,
-    )
 }
 
 /// Whether the client has gone, or goes within the grace.
-async fn has_left(socket: &Socket) -> bool {
+async fn has_left(socket: &Socket, grace: Duration) -> bool {
     let Socket::Tcp(stream) = socket else {
         return false;
     };
     // A client has nothing to say before the greeting: what can be seen is its end.
     matches!(
-        timeout(GRACE, stream.peek(&mut [0])).await,
+        timeout(grace, stream.peek(&mut [0])).await,
         Ok(Ok(0) | Err(_))
     )
 }

@@ -69,6 +69,9 @@ pub enum ServeError {
 /// An authenticated peer gets no tunnel.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
+    /// It has gone while it waited for its turn.
+    #[error("the client left before its turn to log in")]
+    Left,
     /// Its opening frame is wrong or missing.
     #[error("no opening frame")]
     Preamble(#[from] PreambleError),
@@ -87,6 +90,7 @@ impl SessionError {
     /// The label in logs and metrics.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
+            Self::Left => "left",
             Self::Preamble(PreambleError::Deadline) => "frame-deadline",
             Self::Preamble(PreambleError::Closed | PreambleError::Io(_)) => "frame-closed",
             Self::Preamble(PreambleError::Violation(_)) => "frame-violation",
@@ -99,6 +103,7 @@ impl SessionError {
     /// Whose fault.
     pub(crate) fn blame(&self) -> Blame {
         match self {
+            Self::Left => Blame::Application,
             Self::Preamble(_) => Blame::Peer,
             Self::Refused(refusal) if refusal.code == Code::CaUnreachable => Blame::Authority,
             Self::Refused(refusal) if refusal.code == Code::NotServed => Blame::Ours,
@@ -113,6 +118,7 @@ impl SessionError {
     /// Paths and addresses of the agent's machine stay in the agent's log.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
+            Self::Left => None,
             Self::Preamble(error) => error.refusal(),
             Self::Refused(refusal) => Some(refusal.clone()),
             Self::Database(error) => Some(database_unreachable(error)),

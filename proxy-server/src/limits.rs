@@ -58,6 +58,15 @@ impl Limits {
             .map(Some)
     }
 
+    /// What somebody is told whose address has no room for one more.
+    pub(crate) fn crowded_source(&self) -> Refusal {
+        too_many(
+            "this address has too many logins in progress",
+            "--max-handshakes-per-source",
+            self.ceilings.handshakes_per_source,
+        )
+    }
+
     /// Room for one more session of an account.
     pub(crate) fn session(&self, account: &AccountName) -> Result<SessionPermit, Refusal> {
         Ok(SessionPermit {

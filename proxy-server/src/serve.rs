@@ -63,9 +63,13 @@ pub async fn serve(
     daemon::notify::ready();
     let sessions = TaskTracker::new();
     for (listener, direct) in direct {
-        background
-            .tasks
-            .spawn(accept_direct(listener, direct, sessions.clone()));
+        let handshakes = config.ceilings.handshakes;
+        background.tasks.spawn(accept_direct(
+            listener,
+            direct,
+            handshakes,
+            sessions.clone(),
+        ));
     }
     accept(listener, &agent, config.ceilings.handshakes, &sessions).await;
     daemon::notify::stopping();
@@ -173,6 +177,7 @@ fn directs(
             agent: Arc::clone(agent),
             instance: Arc::clone(instance),
             config: config.clone(),
+            logins: Arc::new(Semaphore::new(config.max_logins)),
         };
         directs.push((listener, direct));
     }
@@ -180,15 +185,24 @@ fn directs(
 }
 
 /// Accepts MySQL clients until the drain begins.
-async fn accept_direct(listener: Listener, direct: Direct, sessions: TaskTracker) {
-    let permits = Arc::new(Semaphore::new(direct.config.max_logins));
+async fn accept_direct(
+    listener: Listener,
+    direct: Direct,
+    handshakes: usize,
+    sessions: TaskTracker,
+) {
+    let permits = Arc::new(Semaphore::new(handshakes));
+    let agent = &direct.agent;
     accept_loop(
         listener,
         permits,
-        direct.agent.drain.clone(),
+        agent.drain.clone(),
         &sessions,
         |socket, peer, permit| direct::run(direct.clone(), socket, peer, permit),
-        |socket, peer| direct::beyond(direct.clone(), socket, peer),
+        |_socket, _peer| {
+            agent.metrics.stranger("limit");
+            std::future::ready(())
+        },
     )
     .await;
 }

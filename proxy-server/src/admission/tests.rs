@@ -134,3 +134,14 @@ fn the_operators_engine_wins_over_the_databases_version() {
     assert_eq!(of(None), Engine::Postgres);
     assert_eq!(of(Some(Engine::Tcp)), Engine::Tcp);
 }
+
+#[test]
+fn who_does_not_say_who_it_is_gets_in_only_while_the_cas_word_is_believed() {
+    let policy = policy(&[]);
+    let ask = |standing, now| open(standing, now).map_err(|refusal| refusal.code);
+    assert_eq!(ask(None, NOW), Err(Code::CaUnreachable));
+    let last = NOW + BELIEVED_FOR;
+    assert_eq!(ask(Some(standing(&policy)), last), Ok(Engine::Postgres));
+    let late = last + Duration::from_secs(1);
+    assert_eq!(ask(Some(standing(&policy)), late), Err(Code::CaUnreachable));
+}

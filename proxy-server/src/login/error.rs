@@ -123,6 +123,8 @@ impl LoginError {
     /// Whose fault.
     pub(crate) fn blame(&self) -> Blame {
         match self {
+            // Too many connections, a stop, hosts that are blocked or unknown, a ceiling of users: nobody's login is to blame.
+            Self::RefusedByDatabase(1040 | 1053 | 1129 | 1130 | 1203) => Blame::Database,
             Self::RefusedByDatabase(_) | Self::Refused(_) | Self::Tls(_) => Blame::Application,
             Self::NoCertificate => Blame::Ours,
             Self::DatabaseTls { source, .. } => match source.blame() {

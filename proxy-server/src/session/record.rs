@@ -1,7 +1,7 @@
 //! What is logged and counted of a session: one closing line, one warning if it is refused.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use daemon::log::SESSION;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -32,6 +32,8 @@ pub(crate) struct Record {
     span: Span,
     via: Via,
     peer: Peer,
+    /// Whether it has authenticated to us.
+    known: AtomicBool,
 }
 
 impl Record {
@@ -55,6 +57,7 @@ impl Record {
             span,
             via: Via::Direct,
             peer,
+            known: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +72,7 @@ impl Record {
         self.span
             .record("principal", tracing::field::display(account));
         self.span.record("serial", &client.serial);
+        self.known.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn new(tls: &TlsPeer, peer: Peer) -> Self {
@@ -93,6 +97,7 @@ impl Record {
             span,
             via: Via::Tunnel,
             peer,
+            known: AtomicBool::new(true),
         }
     }
 
@@ -153,18 +158,37 @@ impl Record {
         );
     }
 
+    /// There was none for somebody who may be anybody: counted always, told of as strangers are.
+    pub(crate) fn refused_directly(
+        &self,
+        metrics: &Metrics,
+        strangers: &Strangers,
+        error: &SessionError,
+    ) {
+        if self.known.load(Ordering::Relaxed) || strangers.may_be_told() {
+            return self.refused(metrics, error);
+        }
+        self.count(metrics, error);
+    }
+
+    fn count(&self, metrics: &Metrics, error: &SessionError) {
+        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error {
+            metrics.refused_by_database(*number);
+        }
+        let code = error.refusal().map(|refusal| refusal.code);
+        metrics.refused(self.via, code, error.kind());
+    }
+
     /// There was none. An application that goes away in the middle, and a database that does not like a password, are
     /// everyday business; the rest the operator may want to know.
     pub(crate) fn refused(&self, metrics: &Metrics, error: &SessionError) {
-        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error {
-            metrics.refused_by_database(*number);
-            if let Some(hint) = operators_business(*number) {
-                warn!(db.error = number, hint, "the database refuses connections");
-            }
+        self.count(metrics, error);
+        if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error
+            && let Some(hint) = operators_business(*number)
+        {
+            warn!(db.error = number, hint, "the database refuses connections");
         }
-        let refusal = error.refusal();
-        let code = refusal.as_ref().map(|refusal| refusal.code);
-        metrics.refused(self.via, code, error.kind());
+        let code = error.refusal().map(|refusal| refusal.code);
         if let Some(code) = code {
             warn!(
                 code = code.as_str(),
@@ -224,6 +248,15 @@ impl Default for Strangers {
 }
 
 impl Strangers {
+    /// Whether one more may be told of now; one who may not is counted for the next who may.
+    fn may_be_told(&self) -> bool {
+        let may = self.limiter.check().is_ok();
+        if !may {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
     /// A handshake has failed. Who shows a certificate that is not accepted is worth a warning; a port scan is not.
     pub(super) fn tell(&self, metrics: &Metrics, peer: Peer, error: &TlsError) {
         metrics.stranger(error.kind());
@@ -232,8 +265,7 @@ impl Strangers {
             debug!(peer.addr = %peer, error.kind = error.kind(), error = chain(error), "no handshake");
             return;
         }
-        if self.limiter.check().is_err() {
-            self.untold.fetch_add(1, Ordering::Relaxed);
+        if !self.may_be_told() {
             return;
         }
         warn!(

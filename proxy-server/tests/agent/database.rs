@@ -23,6 +23,8 @@ pub(crate) enum Manner {
     MysqlDenies,
     /// Says that it has too many connections, instead of a greeting.
     MysqlFull,
+    /// Says that it blocks the agent's host, instead of a greeting.
+    MysqlBlocks,
 }
 
 pub(crate) struct Database {
@@ -89,6 +91,7 @@ async fn serve(mut stream: TcpStream, manner: Manner) {
                 stream.write_all(&packet(2, DENIED)).await.unwrap();
             }
         }
+        Manner::MysqlBlocks => stream.write_all(&packet(0, BLOCKED)).await.unwrap(),
         Manner::MysqlFull => stream.write_all(&packet(0, FULL)).await.unwrap(),
     }
 }
@@ -121,6 +124,7 @@ pub(crate) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
 /// OK, number 2.
 pub(crate) const OK: [u8; 11] = [7, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0];
 pub(crate) const DENIED: &[u8] = b"\xFF\x15\x04#28000Access denied for user";
+pub(crate) const BLOCKED: &[u8] = b"\xFF\x69\x04Host '10.99.0.1' is blocked";
 pub(crate) const FULL: &[u8] = b"\xFF\x10\x04Too many connections";
 /// Place of the byte with CLIENT_SSL in the greeting's packet: header, version number, version, thread id, nonce, filler.
 pub(crate) const SSL_BYTE: usize = 4 + 1 + 6 + 4 + 8 + 1 + 1;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use proxy_server::{Deadlines, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::ca::Ca;
 use crate::database::{Database, Manner, packet};
-use crate::mysql::{Tls, connect, echo, error, log_in, response, ssl_request};
+use crate::mysql::{Tls, connect, connect_to, echo, error, log_in, response, ssl_request};
 use crate::running::{Agent, PATIENCE, eventually, settings};
 
 /// Settings of an agent that listens for MySQL clients too.
@@ -113,6 +114,7 @@ async fn narrow(ca: &Ca, database: &Database, most: usize, login: Duration) -> A
     let agent = Agent::begin(settings, |config| {
         config.deadlines = Deadlines {
             direct_login: login,
+            turn: login / 4,
             ..config.deadlines
         };
     });
@@ -125,15 +127,23 @@ async fn twenty_silent_clients_hold_no_more_places_than_the_cap_and_not_for_long
     const CAP: usize = 5;
     let ca = Ca::start().await;
     let database = Database::start(Manner::Mysql).await;
-    let agent = narrow(&ca, &database, CAP, Duration::from_millis(1500)).await;
+    let agent = narrow(&ca, &database, CAP, Duration::from_secs(4)).await;
     let mut silent = Vec::new();
     for _ in 0..CAP {
         silent.push(connect(&agent).await.0);
     }
+    // The others wait for their turn, and then the greeting is ours, and what follows says so.
+    let mut others = JoinSet::new();
     for _ in CAP..20 {
-        // The greeting is ours, and what follows says so.
-        silent.push(connect(&agent).await.0);
+        others.spawn(connect_to(agent.mysql.unwrap()));
     }
+    silent.extend(
+        others
+            .join_all()
+            .await
+            .into_iter()
+            .map(|(stream, _)| stream),
+    );
     assert_eq!(database.seen(), CAP);
     let mut beyond = silent.pop().unwrap();
     let (_, answer) = log_in(&mut beyond, 1, "app", 0).await;
@@ -212,4 +222,51 @@ async fn a_stop_closes_the_listener_and_lets_the_session_end() {
     let address = agent.mysql.unwrap();
     eventually(async || TcpStream::connect(address).await.err()).await;
     echo(&mut stream, b"to its end").await;
+}
+
+#[tokio::test]
+async fn a_pool_that_opens_more_connections_at_once_than_may_log_in_gets_them_all() {
+    let ca = Ca::start().await;
+    let database = Database::start(Manner::Mysql).await;
+    let agent = Agent::start(Settings {
+        mysql_listen_max_logins: Some(2),
+        mysql_listen_tls: Some("allow".into()),
+        ..direct(&ca, &database.place)
+    })
+    .await;
+    let mut pool = JoinSet::new();
+    for _ in 0..40 {
+        let listener = agent.mysql.unwrap();
+        pool.spawn(async move {
+            let (mut stream, _) = connect_to(listener).await;
+            let (_, answer) = log_in(&mut stream, 1, "app", 0).await;
+            (stream, answer[0])
+        });
+    }
+    let pool = pool.join_all().await;
+    assert!(pool.iter().all(|(_, answer)| *answer == 0));
+    assert_eq!(database.seen(), 40);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_waits_for_its_turn_costs_the_database_nothing() {
+    let ca = Ca::start().await;
+    let database = Database::start(Manner::Mysql).await;
+    let agent = Agent::begin(
+        Settings {
+            mysql_listen_max_logins: Some(1),
+            ..direct(&ca, &database.place)
+        },
+        |config| config.deadlines.turn = PATIENCE,
+    );
+    agent.until_ready(true).await;
+    let (first, _) = connect(&agent).await;
+    let waiting = TcpStream::connect(agent.mysql.unwrap()).await.unwrap();
+    let open = "csql_server_sessions_open{listener=\"direct\"}";
+    eventually(async || (agent.metric(open).await == 2).then_some(())).await;
+    drop(waiting);
+    drop(first);
+    let left = "csql_server_sessions_refused_total{kind=\"left\",listener=\"direct\"}";
+    eventually(async || (agent.metric(left).await == 1).then_some(())).await;
+    assert_eq!(database.seen(), 1);
 }

@@ -11,6 +11,7 @@ use crate::ca::Ca;
 use crate::database::{Database, Manner, packet};
 use crate::direct::direct;
 use crate::mysql::{Tls, connect, error, log_in, read};
+use crate::process::{log_of, started};
 use crate::running::{Agent, PATIENCE, eventually};
 
 /// What a client with TLS is told, and the version in the greeting before it.
@@ -157,4 +158,38 @@ async fn what_the_database_says_instead_of_a_greeting_passes_as_it_is_and_is_cou
     assert_eq!(answer, crate::database::FULL);
     let cause = "csql_server_database_refusals_total{cause=\"too-many-connections\"}";
     eventually(async || (agent.metric(cause).await == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_host_that_the_database_blocks_is_an_alarm_with_the_fix_and_a_flood_of_strangers_is_not_one_line_each()
+ {
+    const FLOOD: usize = 60;
+    let ca = Ca::start().await;
+    let database = Database::start(Manner::MysqlBlocks).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mysql");
+    let more = [
+        "--mysql-listen=127.0.0.1:0".to_owned(),
+        format!("--mysql-address-file={}", file.display()),
+        "--http-port=0".to_owned(),
+    ];
+    let more = more.each_ref().map(String::as_str);
+    let (child, mut agent) = started(&ca, &database, &more).await;
+    let address = std::fs::read_to_string(&file).unwrap();
+    agent.mysql = Some(address.trim().parse().unwrap());
+    let blocked = async || {
+        let (_, answer) = connect(&agent).await;
+        (answer == crate::database::BLOCKED).then_some(())
+    };
+    eventually(blocked).await;
+    for _ in 0..FLOOD {
+        assert!(blocked().await.is_some());
+    }
+    let lines = log_of(child).await;
+    let count = |words: &[&str]| {
+        let all = |line: &&String| words.iter().all(|word| line.contains(word));
+        lines.iter().filter(all).count()
+    };
+    let told = count(&["WARN", "db.error=1129", "flush-hosts"]);
+    assert!((1..FLOOD).contains(&told), "{told} lines: {lines:#?}");
 }

@@ -1,5 +1,6 @@
 //! Doubles of MySQL clients that come without cloudsql-proxy.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -38,7 +39,11 @@ pub(crate) fn ssl_request() -> Vec<u8> {
 
 /// A connection to the direct listener, and the payload of the greeting.
 pub(crate) async fn connect(agent: &Agent) -> (TcpStream, Vec<u8>) {
-    let mut stream = TcpStream::connect(agent.mysql.unwrap()).await.unwrap();
+    connect_to(agent.mysql.unwrap()).await
+}
+
+pub(crate) async fn connect_to(listener: SocketAddr) -> (TcpStream, Vec<u8>) {
+    let mut stream = TcpStream::connect(listener).await.unwrap();
     let (sequence, greeting) = read(&mut stream).await;
     assert_eq!(sequence, 0);
     (stream, greeting)
