@@ -97,6 +97,29 @@ async fn names_come_and_go_with_the_next_certificate() {
 }
 
 #[tokio::test]
+async fn every_name_that_is_taken_can_be_certified() {
+    let (world, _, agent) = World::with_db1().await;
+    let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
+    let names = [
+        "my_db",
+        "_x.example.com",
+        "1.example.com",
+        "xn--bcher-kva.example",
+        "db",
+        "::ffff:192.0.2.1",
+        longest.as_str(),
+    ];
+    let spelled = crate::registry::check_names("--add-name", &names.map(str::to_owned)).unwrap();
+    let spelled: Vec<&str> = spelled.iter().map(String::as_str).collect();
+    assert_eq!(spelled, names);
+    change(&world, &spelled, &[]).await.unwrap();
+    let leaf = leaf(&world, &agent).await;
+    for name in names {
+        assert!(is_for(&world, &leaf, name).await, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn two_changes_at_once_are_both_kept() {
     let (world, _, _) = World::with_db1().await;
     let (one, two) = tokio::join!(
