@@ -1,5 +1,6 @@
 //! What the program uses: complete and checked, made from the settings.
 
+mod checks;
 mod credentials;
 mod guard;
 mod instance;
@@ -120,9 +121,9 @@ impl Config {
     /// The complaints.
     pub fn new(settings: Settings, environment: &Environment) -> Result<Self, Complaints> {
         let mut complaints = Complaints::default();
-        exclusive(&settings, &mut complaints);
+        checks::exclusive(&settings, &mut complaints);
         settings.left_out.complain(&mut complaints);
-        let endpoint = endpoint(&settings, &mut complaints);
+        let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
         let project = credentials.as_ref().and_then(Credentials::project);
         let instances = instances(&settings, project, &mut complaints);
@@ -133,7 +134,7 @@ impl Config {
         let metrics_namespace = settings
             .prometheus_namespace
             .as_deref()
-            .and_then(|name| complaints.check("prometheus-namespace", namespace(name)));
+            .and_then(|name| complaints.check("prometheus-namespace", checks::namespace(name)));
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
         let http = Http::of(&settings);
@@ -197,65 +198,6 @@ impl Http {
     }
 }
 
-/// Flags that contradict each other, as in Google's proxy.
-fn exclusive(settings: &Settings, complaints: &mut Complaints) {
-    let pairs = [
-        (
-            settings.address.is_some() && settings.unix_socket.is_some(),
-            "address",
-            "unix-socket",
-        ),
-        (
-            settings.port.is_some() && settings.unix_socket.is_some(),
-            "port",
-            "unix-socket",
-        ),
-        (
-            settings.private_ip == Some(true) && settings.auto_ip == Some(true),
-            "private-ip",
-            "auto-ip",
-        ),
-        (
-            settings.private_ip == Some(true) && settings.psc == Some(true),
-            "private-ip",
-            "psc",
-        ),
-        (
-            settings.psc == Some(true) && settings.auto_ip == Some(true),
-            "psc",
-            "auto-ip",
-        ),
-        (
-            settings.sqladmin_api_endpoint.is_some() && settings.universe_domain.is_some(),
-            "sqladmin-api-endpoint",
-            "universe-domain",
-        ),
-    ];
-    for (both, one, other) in pairs {
-        if both {
-            complaints.add(one, format!("cannot be given together with {other}"));
-        }
-    }
-}
-
-/// The CA's URL, given or made of the universe's domain.
-fn endpoint(settings: &Settings, complaints: &mut Complaints) -> Option<String> {
-    let Some(domain) = &settings.universe_domain else {
-        return settings.sqladmin_api_endpoint.clone();
-    };
-    let is_name = |label: &str| {
-        !label.is_empty()
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    if !domain.split('.').all(is_name) {
-        let problem = format!("expected a domain such as example.com, found {domain:?}");
-        complaints.add("universe-domain", problem);
-    }
-    Some(format!("https://sqladmin.{domain}"))
-}
-
 fn instances(
     settings: &Settings,
     project: Option<&str>,
@@ -291,16 +233,6 @@ fn instances(
     }
     place::count_up(&mut found, defaults.port, complaints);
     found
-}
-
-/// Letters, digits and underscores, as Prometheus has them.
-fn namespace(name: &str) -> Result<String, String> {
-    let is_plain = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    (is_plain && name.starts_with(|first: char| !first.is_ascii_digit()))
-        .then(|| name.to_owned())
-        .ok_or_else(|| format!("expected letters, digits and underscores, found {name:?}"))
 }
 
 /// The files that the settings are read from, as far as they are files.
