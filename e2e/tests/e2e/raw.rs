@@ -13,6 +13,8 @@ mod network;
 mod opening;
 #[path = "raw/scans.rs"]
 mod scans;
+#[path = "raw/silence.rs"]
+mod silence;
 #[path = "raw/stand.rs"]
 mod stand;
 #[path = "raw/untouched.rs"]

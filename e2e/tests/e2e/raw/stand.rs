@@ -17,7 +17,7 @@ use e2e::raw::{Raw, ServerError, Wish};
 /// The databases that these rows are about.
 const FLAVORS: [Flavor; 2] = [Flavor::MySql9, Flavor::MariaDb10];
 
-const INSTANCES: [&str; 4] = ["db-unix", "db-tcp", "db-own", "db-quiet"];
+const INSTANCES: [&str; 5] = ["db-unix", "db-tcp", "db-own", "db-quiet", "db-socket"];
 
 /// How the agent reaches the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(super) enum Way {
     Tunnel(Leg),
     /// Client and agent by TCP, without TLS inside.
     Quiet,
+    /// Client by Unix socket, and agent by TCP, which offers TLS inside the tunnel.
+    Socket,
     /// The agent's listener for MySQL clients, which offers TLS.
     Direct(Leg),
 }
@@ -52,7 +54,8 @@ impl Way {
         Self::Direct(Leg::Tcp),
     ];
     /// All that lead through the agent.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
+        Self::Socket,
         Self::Tunnel(Leg::Unix),
         Self::Tunnel(Leg::Tcp),
         Self::Direct(Leg::Unix),
@@ -64,7 +67,7 @@ impl Way {
     pub(super) const fn leg(self) -> Leg {
         match self {
             Self::Past(leg) | Self::Tunnel(leg) | Self::Direct(leg) => leg,
-            Self::Quiet => Leg::Tcp,
+            Self::Quiet | Self::Socket => Leg::Tcp,
         }
     }
 }
@@ -76,7 +79,7 @@ pub(super) struct Stand {
     _authority: Authority,
     unix: Meter,
     tcp: Meter,
-    mounts: [Mount; 4],
+    mounts: [Mount; 5],
     direct: [Address; 3],
     database_address: Address,
     pub(super) database: Database,
@@ -128,6 +131,7 @@ impl Stand {
             format!("db-tcp?database=tcp:{to_tcp}{only_mysql}"),
             format!("db-own?database=unix:{own}&mysql-listen={own_listen}"),
             format!("db-quiet?database=tcp:{to_tcp}&inner-tls=off"),
+            format!("db-socket?database=tcp:{to_tcp}"),
         ];
         for name in INSTANCES {
             let version = flavor.database_version();
@@ -141,8 +145,20 @@ impl Stand {
         ]
         .concat();
         let agent = Agent::start_with(&place, &agent_key, address, &instances, &arguments)?;
-        let [one, two, three, four] = INSTANCES.map(|name| Mount::tcp_at(listen, name));
-        let mounts = [one?, two?, three?, four?];
+        let [
+            unix_instance,
+            tcp_instance,
+            own_instance,
+            quiet_instance,
+            socket_instance,
+        ] = INSTANCES;
+        let mounts = [
+            Mount::tcp_at(listen, unix_instance)?,
+            Mount::tcp_at(listen, tcp_instance)?,
+            Mount::tcp_at(listen, own_instance)?,
+            Mount::tcp_at(listen, quiet_instance)?,
+            Mount::socket(&place, socket_instance)?,
+        ];
         let proxy = Proxy::start(&place, &client_key, &mounts, &[])?;
         Ok(Self {
             _proxy: proxy,
@@ -184,7 +200,7 @@ impl Stand {
 
     /// Where an application connects to.
     pub(super) fn address(&self, way: Way) -> Address {
-        let [unix, tcp, own, quiet] = &self.mounts;
+        let [unix, tcp, own, quiet, socket] = &self.mounts;
         let [direct_unix, direct_tcp, direct_own] = &self.direct;
         match way {
             Way::Past(Leg::Unix | Leg::Own) => Address::Socket(self.database.socket().to_owned()),
@@ -194,6 +210,7 @@ impl Stand {
             Way::Direct(Leg::Own) => direct_own.clone(),
             Way::Tunnel(Leg::Tcp) => tcp.address().clone(),
             Way::Quiet => quiet.address().clone(),
+            Way::Socket => socket.address().clone(),
             Way::Direct(Leg::Unix) => direct_unix.clone(),
             Way::Direct(Leg::Tcp) => direct_tcp.clone(),
         }

@@ -187,7 +187,7 @@ fn compressed_sessions_pass() {
         statements.write_all(&text).unwrap();
         let great = "', 256); SELECT REPEAT('0123456789', 500000);\n";
         statements.write_all(great.as_bytes()).unwrap();
-        for way in Way::ALL {
+        for way in Way::ALL.into_iter().filter(|way| *way != Way::Socket) {
             for algorithm in algorithms {
                 let what = format!("{algorithm}, {}", stand.what(way));
                 let meter = Meter::start(&stand.place, &stand.address(way)).unwrap();
