@@ -78,10 +78,11 @@ impl Driver {
         )
     }
 
-    /// Connector/J of `mysql` or `mariadb`.
+    /// Connector/J of `mysql` or `mariadb`, or `mariadb-2` before 3.0.
     pub fn java(name: &str) -> Result<Self> {
         let folder = installed("java")?;
-        let jars = format!("{0}/classes:{0}/*", folder.display());
+        let old = if name == "mariadb-2" { "/old" } else { "" };
+        let jars = format!("{0}/classes:{0}{old}/*", folder.display());
         // Short-lived: it need not optimise much.
         Self::start(
             Command::new("java")

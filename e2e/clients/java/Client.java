@@ -28,7 +28,7 @@ public final class Client {
     private static final String STORE_PASSWORD = "public";
 
     public static void main(String[] arguments) throws IOException {
-        boolean mariadb = arguments[0].equals("mariadb");
+        boolean mariadb = arguments[0].startsWith("mariadb");
         var input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         var output = new PrintStream(System.out, true, StandardCharsets.UTF_8);
         // Drivers may print; only answers belong on standard output.
@@ -94,7 +94,9 @@ public final class Client {
         options.setProperty("connectTimeout", LIMIT_MS);
         options.setProperty("allowPublicKeyRetrieval", "true");
         String tls = (String) request.getOrDefault("tls", "usual");
-        if (mariadb) {
+        if (mariadb && version(true).startsWith("2.")) {
+            mariadb2(options, request, tls);
+        } else if (mariadb) {
             mariadb(options, request, tls);
         } else {
             mysql(options, request, tls);
@@ -130,6 +132,19 @@ public final class Client {
             case "verify-identity" -> options.setProperty("sslMode", "verify-full");
             default -> { }
         }
+        if (tls.startsWith("verify-")) {
+            options.setProperty("serverSslCert", (String) request.get("ca"));
+        }
+    }
+
+    /** MariaDB's driver before 3.0, which had other names for it. */
+    private static void mariadb2(Properties options, Map<String, Object> request, String tls) {
+        if (tls.equals("off") || tls.equals("usual")) {
+            return;
+        }
+        options.setProperty("useSsl", "true");
+        options.setProperty("trustServerCertificate", String.valueOf(tls.equals("required")));
+        options.setProperty("disableSslHostnameVerification", String.valueOf(!tls.equals("verify-identity")));
         if (tls.startsWith("verify-")) {
             options.setProperty("serverSslCert", (String) request.get("ca"));
         }

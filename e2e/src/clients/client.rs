@@ -47,6 +47,8 @@ pub enum Client {
     ConnectorJ,
     /// MariaDB Connector/J.
     MariadbConnectorJ,
+    /// MariaDB Connector/J 2.7, whose handshake response is not as its SSLRequest was. Not in [`Client::ALL`].
+    MariadbConnectorJ2,
     /// sqlx for Rust.
     Sqlx,
     /// mysql_async for Rust.
@@ -54,7 +56,7 @@ pub enum Client {
 }
 
 impl Client {
-    /// All of them.
+    /// All that people use today.
     pub const ALL: [Self; 20] = [
         Self::MysqlCli,
         Self::MariadbCli,
@@ -99,6 +101,7 @@ impl Client {
             Self::GoSqlDriver => "go-sql-driver",
             Self::ConnectorJ => "MySQL Connector/J",
             Self::MariadbConnectorJ => "MariaDB Connector/J",
+            Self::MariadbConnectorJ2 => "MariaDB Connector/J 2.7",
             Self::Sqlx => "sqlx (Rust)",
             Self::MysqlAsync => "mysql_async (Rust)",
         }
@@ -140,6 +143,7 @@ impl Client {
             Self::GoSqlDriver => Driver::go(),
             Self::ConnectorJ => Driver::java("mysql"),
             Self::MariadbConnectorJ => Driver::java("mariadb"),
+            Self::MariadbConnectorJ2 => Driver::java("mariadb-2"),
             Self::Sqlx => Driver::rust("sqlx"),
             Self::MysqlAsync => Driver::rust("mysql_async"),
         }

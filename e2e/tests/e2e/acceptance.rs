@@ -1,5 +1,5 @@
 //! The login acceptance list against real databases and real clients, one test a row; the row's number is in the
-//! test's name. Each group of rows shares one started [`stage::Stage`].
+//! test's name. Rows share what is in [`shared`].
 
 #[path = "acceptance/caching_sha2.rs"]
 mod caching_sha2;
@@ -23,6 +23,8 @@ mod proxy_protocol;
 mod refusals;
 #[path = "acceptance/servers.rs"]
 mod servers;
+#[path = "acceptance/shared.rs"]
+mod shared;
 #[path = "acceptance/stage.rs"]
 mod stage;
 #[path = "acceptance/tls_modes.rs"]

@@ -6,7 +6,8 @@ use e2e::databases::{PASSWORD, SCHEMA};
 use super::checks::{Failures, SHOW_USER, USUAL, app, is_user};
 use super::legs::{Door, Leg};
 use super::mysql_cli::mysql;
-use super::stage::{MYSQL, Stage, turn};
+use super::shared::{MYSQL, turn};
+use super::stage::Stage;
 use super::trace::Trace;
 
 /// Every client logs in cold by both doors, and what the relay saw is as `expected`.

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::checks::app;
 use super::legs::Leg;
-use super::stage::{MYSQL, Stage, turn};
+use super::shared::{MYSQL, turn};
+use super::stage::Stage;
 
 const WHO: &str = "SELECT CURRENT_USER(), CONNECTION_ID(), \
                    (SELECT VARIABLE_VALUE FROM performance_schema.session_status WHERE VARIABLE_NAME = 'Compression')";
@@ -62,6 +63,12 @@ fn row_14_the_user_changes_within_the_session_over_tcp_and_unix() {
             let check = format!("{client} {leg:?}");
             let answer = become_app(client, &stage.over_tls(leg, &login), false);
             assert!(!is_one_session(answer, &check), "{check}");
+            let trace = stage.change_trace(leg);
+            let cold = match leg {
+                Leg::Unix => trace.sends_the_password_as_it_is(PASSWORD),
+                _ => trace.encrypts_the_password(PASSWORD, 2048),
+            };
+            assert!(cold, "{check}: {:?}", trace.0);
         }
     }
 }

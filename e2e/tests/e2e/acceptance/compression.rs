@@ -5,7 +5,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::checks::app;
 use super::legs::Leg;
 use super::mysql_cli::mysql;
-use super::stage::{MYSQL, Stage, turn};
+use super::shared::{MYSQL, turn};
+use super::stage::Stage;
 
 const BYTES: usize = 5_000_000;
 

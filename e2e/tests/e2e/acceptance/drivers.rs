@@ -5,7 +5,7 @@ use e2e::databases::PASSWORD;
 
 use super::checks::{SHOW_USER, app, is_user};
 use super::legs::Leg;
-use super::stage::{MYSQL, turn};
+use super::shared::{MYSQL, turn};
 
 #[test]
 fn row_06_sqlx_which_never_finds_itself_in_the_cache_logs_in_over_tcp_twice() {
@@ -49,7 +49,7 @@ fn row_07_sqlx_which_asks_for_a_key_on_a_unix_socket_gets_the_agents() {
 fn row_38_drivers_whose_two_first_packets_differ_log_in() {
     let stage = MYSQL.get();
     let stage = turn(&stage);
-    for client in [Client::Asyncmy, Client::MariadbConnectorJ] {
+    for client in [Client::Asyncmy, Client::MariadbConnectorJ2] {
         for leg in [Leg::Tcp, Leg::Unix, Leg::Strict] {
             let check = format!("{client} {leg:?}");
             let target = stage.over_tls(leg, &app());

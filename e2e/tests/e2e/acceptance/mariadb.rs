@@ -6,7 +6,8 @@ use e2e::wait::{PATIENCE, until};
 
 use super::checks::{SHOW_USER, is_user};
 use super::legs::Leg;
-use super::stage::{MARIADB, Stage, turn};
+use super::shared::{MARIADB, turn};
+use super::stage::Stage;
 
 const CLIENTS: [Client; 2] = [Client::MariadbCli11, Client::MariadbNode];
 

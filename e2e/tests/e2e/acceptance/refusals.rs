@@ -9,7 +9,8 @@ use e2e::wait::{PATIENCE, until};
 use super::checks::{Failures, SHOW_USER, USUAL, app, is_user, with_tls};
 use super::legs::{Door, Leg};
 use super::mysql_cli;
-use super::stage::{MARIADB, MYSQL, Shared, Stage, turn};
+use super::shared::{MARIADB, MYSQL, Shared, turn};
+use super::stage::Stage;
 
 fn secure_transport_is_required(shared: &Shared, client: Client) {
     let stage = shared.get();

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use e2e::agent::Agent;
 use e2e::authority::{Authority, Dialect};
@@ -134,6 +133,11 @@ impl Stage {
     /// What the relay saw of the last login by `leg`.
     pub(super) fn login_trace(&self, leg: Leg) -> Trace {
         Trace::of_login(self.way(leg).relay.trace().unwrap())
+    }
+
+    /// What it saw of the last session's change of user.
+    pub(super) fn change_trace(&self, leg: Leg) -> Trace {
+        Trace::of_change_user(&self.way(leg).relay.trace().unwrap())
     }
 
     /// An application of our client program that speaks TLS and verifies the agent's certificate.
@@ -278,42 +282,4 @@ impl Drop for Global<'_> {
         // A database that does not answer has failed the test already.
         drop(self.stage.database().execute(&back));
     }
-}
-
-/// A stage that tests share.
-pub(super) struct Shared {
-    current: Mutex<Weak<Mutex<Stage>>>,
-    flavor: Flavor,
-}
-
-/// The MySQL 9 of the tests that leave it as it was.
-pub(super) static MYSQL: Shared = Shared::new(Flavor::MySql9);
-/// The same of MariaDB 10.11.
-pub(super) static MARIADB_10: Shared = Shared::new(Flavor::MariaDb10);
-/// The same of MariaDB 11.8.
-pub(super) static MARIADB: Shared = Shared::new(Flavor::MariaDb11);
-
-impl Shared {
-    const fn new(flavor: Flavor) -> Self {
-        Self {
-            current: Mutex::new(Weak::new()),
-            flavor,
-        }
-    }
-
-    /// The stage that other tests use now, or a new one.
-    pub(super) fn get(&self) -> Arc<Mutex<Stage>> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.upgrade().unwrap_or_else(|| {
-            let stage = Stage::start(self.flavor, &DatabaseOptions::default());
-            let stage = Arc::new(Mutex::new(stage));
-            *current = Arc::downgrade(&stage);
-            stage
-        })
-    }
-}
-
-/// Waits for one's turn. A test that failed leaves nothing behind that spoils the next one's.
-pub(super) fn turn(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
-    stage.lock().unwrap_or_else(PoisonError::into_inner)
 }

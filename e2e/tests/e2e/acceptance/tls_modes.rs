@@ -8,7 +8,7 @@ use e2e::clients::{Address, Client, Target, Tls};
 
 use super::checks::{SHOW_USER, app, is_user};
 use super::legs::{Door, Leg};
-use super::stage::{MARIADB, MARIADB_10, MYSQL, Shared, turn};
+use super::shared::{MARIADB, MARIADB_10, MYSQL, Shared, turn};
 
 const MODES: [Tls; 4] = [Tls::Off, Tls::Required, Tls::VerifyCa, Tls::VerifyIdentity];
 /// What the command line says of a certificate that it does not believe.
@@ -24,9 +24,17 @@ fn every_mode_works_by_every_name(shared: &Shared) {
     let stage = turn(&stage);
     let ca = stage.ca(Leg::Tcp);
     let v4 = stage.port(Leg::Tcp);
+    let listener = stage.at(Door::Agent, Leg::Tcp);
     let (_proxy, v6) = stage.proxy_at(Leg::Tcp, IpAddr::V6(Ipv6Addr::LOCALHOST));
     for tls in MODES {
-        for (at, name) in [(v4, "localhost"), (v4, "127.0.0.1"), (&v6, "::1")] {
+        let names = [
+            (v4, "localhost"),
+            (v4, "127.0.0.1"),
+            (&v6, "::1"),
+            (listener, "localhost"),
+            (listener, "127.0.0.1"),
+        ];
+        for (at, name) in names {
             let check = format!("{name} {tls:?}");
             let target = trusting(at, tls, ca).named(name);
             is_user(

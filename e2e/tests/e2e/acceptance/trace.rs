@@ -7,6 +7,7 @@ const FULL: [u8; 2] = [1, 4];
 const OK: u8 = 0;
 const SWITCH: u8 = 0xFE;
 const CLIENT_SSL: u8 = 0x08;
+const CHANGE_USER: u8 = 0x11;
 
 /// The packets of one session, from the greeting on.
 pub(super) struct Trace(pub(super) Vec<Packet>);
@@ -26,6 +27,15 @@ impl Trace {
             assert_eq!(usize::from(packet.sequence), number, "{login:?}");
         }
         Self(login)
+    }
+
+    /// The change of user alone: from the command to OK or ERR.
+    pub(super) fn of_change_user(packets: &[Packet]) -> Self {
+        let is_command = |packet: &Packet| {
+            packet.side == Side::Agent && packet.sequence == 0 && packet.payload[0] == CHANGE_USER
+        };
+        let start = packets.iter().position(is_command);
+        Self::of_login(packets[start.expect("a change of user")..].to_vec())
     }
 
     /// Whether the database's greeting offers TLS.
