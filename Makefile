@@ -48,6 +48,7 @@ setup: ## install the databases and client drivers that the tests need, into .te
 .PHONY: lint
 lint: ## formatting, clippy, documentation, scripts, dependencies
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path e2e/clients/rust/Cargo.toml --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc $(LOCKED) --workspace --no-deps --document-private-items --quiet
 	for script in .ci/run e2e/setup/* e2e/summary; do bash -n $$script || exit 1; done
