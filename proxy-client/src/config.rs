@@ -232,6 +232,7 @@ fn instances(
         }
     }
     place::count_up(&mut found, defaults.port, complaints);
+    place::apart(&found, complaints);
     found
 }
 

@@ -147,6 +147,25 @@ pub(super) fn count_up(
     }
 }
 
+/// Two instances cannot be at one place: the second would never be listened for.
+pub(super) fn apart(instances: &[InstanceConfig], complaints: &mut Complaints) {
+    for (at, one) in instances.iter().enumerate() {
+        let place = match &one.place {
+            Place::Tcp {
+                address,
+                port: Some(port),
+            } => format!("port {port} of {address}"),
+            Place::UnixPath(path) => path.display().to_string(),
+            Place::Tcp { port: None, .. } | Place::UnixFolder(_) => continue,
+        };
+        let mut before = instances.iter().take(at);
+        if let Some(other) = before.find(|other| other.place == one.place) {
+            let problem = format!("is at {place}, where {} is already", other.wanted);
+            complaints.add(format!("instance {}", one.wanted), problem);
+        }
+    }
+}
+
 impl Place {
     /// Whether the engine must be known to say where exactly it is.
     pub fn depends_on_engine(&self) -> bool {

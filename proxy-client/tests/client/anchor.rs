@@ -60,6 +60,8 @@ fn each_flag_of_googles_proxy_is_taken_as_the_table_says() {
             status == LeftOut,
             "--{long} as left out"
         );
+        let is_key = <Settings as daemon::settings::Settings>::keys().contains(&long.to_owned());
+        assert_eq!(is_key, status != LeftOut, "{long} as a key of the file");
         let twin = format!("CSQL_PROXY_{}", long.to_uppercase().replace('-', "_"));
         assert_eq!(
             arg.get_env().and_then(|twin| twin.to_str()),

@@ -153,3 +153,31 @@ fn a_path_is_exact_and_only_postgresql_adds_to_it() {
     assert!(first(&["p:r:a?unix-socket=/run"]).place.depends_on_engine());
     assert!(!first(&["p:r:a?port=1"]).place.depends_on_engine());
 }
+
+#[test]
+fn two_instances_at_one_place_are_complained_about() {
+    for (one, other, place) in [
+        (
+            "p:r:a?port=4000",
+            "p:r:b?port=4000",
+            "port 4000 of 127.0.0.1",
+        ),
+        ("p:r:a?port=4000", "p:r:b", "port 4000 of 127.0.0.1"),
+        (
+            "p:r:a?unix-socket-path=/run/x",
+            "p:r:b?unix-socket-path=/run/x",
+            "/run/x",
+        ),
+    ] {
+        let found = complaints(&[one, other, "--port=4000"]);
+        let expected = format!("instance p:r:b: is at {place}, where p:r:a is already");
+        assert!(found.contains(&expected), "{found}");
+    }
+    for apart in [
+        ["p:r:a?port=4000", "p:r:b?port=4000&address=127.0.0.2"],
+        ["p:r:a?unix-socket=/run", "p:r:b?unix-socket=/run"],
+        ["p:r:a", "p:r:b"],
+    ] {
+        assert!(config(&apart).is_ok(), "{apart:?}");
+    }
+}
