@@ -19,3 +19,5 @@ mod silence;
 mod stand;
 #[path = "raw/untouched.rs"]
 mod untouched;
+#[path = "raw/way.rs"]
+mod way;

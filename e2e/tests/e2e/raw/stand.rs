@@ -1,6 +1,7 @@
 //! A database behind every way to it: through the tunnel and past it, by Unix socket and by TCP.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use anyhow::{Context, Result};
@@ -14,63 +15,12 @@ use e2e::proxy::{Mount, Proxy};
 use e2e::raw::meter::Meter;
 use e2e::raw::{Raw, ServerError, Wish};
 
+pub(super) use super::way::{Leg, Way};
+
 /// The databases that these rows are about.
 const FLAVORS: [Flavor; 2] = [Flavor::MySql9, Flavor::MariaDb10];
 
 const INSTANCES: [&str; 5] = ["db-unix", "db-tcp", "db-own", "db-quiet", "db-socket"];
-
-/// How the agent reaches the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leg {
-    /// Its Unix socket, through a meter.
-    Unix,
-    /// TCP, through a meter.
-    Tcp,
-    /// Its own Unix socket: the meter, which is another user than the agent, would pass for the agent.
-    Own,
-}
-
-/// A way to a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Nothing in between.
-    Past(Leg),
-    /// Client and agent, which offers TLS inside the tunnel.
-    Tunnel(Leg),
-    /// Client and agent by TCP, without TLS inside.
-    Quiet,
-    /// Client by Unix socket, and agent by TCP, which offers TLS inside the tunnel.
-    Socket,
-    /// The agent's listener for MySQL clients, which offers TLS.
-    Direct(Leg),
-}
-
-impl Way {
-    /// Those by which an application may speak TLS.
-    pub(super) const TLS: [Self; 4] = [
-        Self::Tunnel(Leg::Unix),
-        Self::Tunnel(Leg::Tcp),
-        Self::Direct(Leg::Unix),
-        Self::Direct(Leg::Tcp),
-    ];
-    /// All that lead through the agent.
-    pub(super) const ALL: [Self; 6] = [
-        Self::Socket,
-        Self::Tunnel(Leg::Unix),
-        Self::Tunnel(Leg::Tcp),
-        Self::Direct(Leg::Unix),
-        Self::Direct(Leg::Tcp),
-        Self::Quiet,
-    ];
-
-    /// How the agent reaches the database.
-    pub(super) const fn leg(self) -> Leg {
-        match self {
-            Self::Past(leg) | Self::Tunnel(leg) | Self::Direct(leg) => leg,
-            Self::Quiet | Self::Socket => Leg::Tcp,
-        }
-    }
-}
 
 /// A database, CA, agent and client, with a meter between agent and database. Ends in this order.
 pub(super) struct Stand {
@@ -119,20 +69,8 @@ impl Stand {
         let agent_key = authority.create_account("agent", Dialect::Ours)?;
         let address = Loopback::reserve()?;
         let direct = [listener(listen)?, listener(listen)?, listener(listen)?];
-        let [unix_listen, tcp_listen, own_listen] = &direct;
-        let (to_unix, to_tcp) = (unix.address(), tcp.address());
-        let own = database.socket().display();
-        let only_mysql = match plan.engine {
-            None => format!("&mysql-listen={tcp_listen}"),
-            Some(engine) => format!("&engine={engine}"),
-        };
-        let instances = [
-            format!("db-unix?database=unix:{to_unix}&mysql-listen={unix_listen}"),
-            format!("db-tcp?database=tcp:{to_tcp}{only_mysql}"),
-            format!("db-own?database=unix:{own}&mysql-listen={own_listen}"),
-            format!("db-quiet?database=tcp:{to_tcp}&inner-tls=off"),
-            format!("db-socket?database=tcp:{to_tcp}"),
-        ];
+        let meters = [unix.address(), tcp.address()];
+        let instances = instances(plan, meters, database.socket(), &direct);
         for name in INSTANCES {
             let version = flavor.database_version();
             authority.create_instance(name, &address.ip().to_string(), version)?;
@@ -145,20 +83,7 @@ impl Stand {
         ]
         .concat();
         let agent = Agent::start_with(&place, &agent_key, address, &instances, &arguments)?;
-        let [
-            unix_instance,
-            tcp_instance,
-            own_instance,
-            quiet_instance,
-            socket_instance,
-        ] = INSTANCES;
-        let mounts = [
-            Mount::tcp_at(listen, unix_instance)?,
-            Mount::tcp_at(listen, tcp_instance)?,
-            Mount::tcp_at(listen, own_instance)?,
-            Mount::tcp_at(listen, quiet_instance)?,
-            Mount::socket(&place, socket_instance)?,
-        ];
+        let mounts = mounts(&place, listen)?;
         let proxy = Proxy::start(&place, &client_key, &mounts, &[])?;
         Ok(Self {
             _proxy: proxy,
@@ -269,6 +194,39 @@ impl Stand {
             .execute(&format!("SHOW GLOBAL STATUS LIKE '{name}'"));
         rows.unwrap()[0][1].as_ref().unwrap().parse().unwrap()
     }
+}
+
+/// The instances as the agent is told them.
+fn instances(
+    plan: &Plan,
+    [unix, tcp]: [&Address; 2],
+    own: &Path,
+    [unix_listen, tcp_listen, own_listen]: &[Address; 3],
+) -> [String; 5] {
+    let own = own.display();
+    let only_mysql = match plan.engine {
+        None => format!("&mysql-listen={tcp_listen}"),
+        Some(engine) => format!("&engine={engine}"),
+    };
+    [
+        format!("db-unix?database=unix:{unix}&mysql-listen={unix_listen}"),
+        format!("db-tcp?database=tcp:{tcp}{only_mysql}"),
+        format!("db-own?database=unix:{own}&mysql-listen={own_listen}"),
+        format!("db-quiet?database=tcp:{tcp}&inner-tls=off"),
+        format!("db-socket?database=tcp:{tcp}"),
+    ]
+}
+
+/// Where applications find them.
+fn mounts(place: &Place, listen: IpAddr) -> Result<[Mount; 5]> {
+    let [unix, tcp, own, quiet, socket] = INSTANCES;
+    Ok([
+        Mount::tcp_at(listen, unix)?,
+        Mount::tcp_at(listen, tcp)?,
+        Mount::tcp_at(listen, own)?,
+        Mount::tcp_at(listen, quiet)?,
+        Mount::socket(place, socket)?,
+    ])
 }
 
 /// A free port for a listener of the agent.
