@@ -1,6 +1,7 @@
 //! The command line: one sub-command an arm; without one, the program serves.
 
 mod ask;
+mod bundle;
 mod ca_certificate;
 mod child;
 mod doctor;
@@ -13,6 +14,7 @@ mod signals;
 mod top;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -114,6 +116,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Collect what somebody who helps must know, without secrets: settings, doctor's findings, metrics, sessions
+    SupportBundle {
+        #[command(flatten)]
+        settings: Box<Settings>,
+
+        /// A new file, in place of standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Explain an error: its cause, what to check, and what mends it
     Explain {
         /// The error's code, or the message that holds it; without one, all codes are listed.
@@ -162,6 +173,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             settings: own,
             json,
         }) => doctor::run(own.over(settings), json),
+        Some(Command::SupportBundle {
+            settings: own,
+            output,
+        }) => bundle::run(own.over(settings), output.as_deref()),
         Some(Command::Explain { words }) => explain::run(&words.join(" ")),
         Some(Command::Completion { shell }) => completion(shell),
     }

@@ -11,14 +11,14 @@ use clap::Parser;
 use clap::builder::BoolishValueParser;
 use daemon::environment::Environment;
 use daemon::settings::{Complaints, Span, load_adapted};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use left_out::is_left_out;
 pub use left_out::{LEFT_OUT, LeftOut};
 
 /// Connects applications on this machine to databases far away: each connection goes through mutual TLS
 /// with a short-lived certificate.
-#[derive(Default, Parser, Deserialize)]
+#[derive(Default, Parser, Deserialize, Serialize)]
 #[command(name = "cloudsql-proxy", version)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
@@ -54,6 +54,7 @@ pub struct Settings {
         hide_env_values = true,
         value_name = "JSON"
     )]
+    #[serde(skip_serializing)]
     pub json_credentials: Option<String>,
 
     /// An access token; never renewed.
@@ -64,6 +65,7 @@ pub struct Settings {
         hide_env_values = true,
         value_name = "TOKEN"
     )]
+    #[serde(skip_serializing)]
     pub token: Option<String>,
 
     /// The CA's base URL. Default: what the key file says, else Google's.

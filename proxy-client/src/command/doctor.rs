@@ -22,19 +22,10 @@ const CREDENTIALS: [&str; 4] = [
 
 /// Examines all instances; 0 when no rung is broken.
 pub(super) fn run(settings: Settings, as_json: bool) -> Exit {
-    let reports = match read(settings) {
-        Ok(config) => {
-            let mut reports = Vec::new();
-            let exit = block_on(async {
-                reports = examine(config, daemon::clock::system()).await;
-                Exit::Success
-            });
-            if exit != Exit::Success {
-                return exit;
-            }
-            reports
-        }
-        Err(complaints) => vec![of_complaints(&complaints)],
+    let environment = Environment::of_process();
+    let reports = match examined(settings.load(&environment), &environment) {
+        Ok(reports) => reports,
+        Err(exit) => return exit,
     };
     let text = if as_json {
         serde_json::to_string_pretty(&reports).unwrap_or_default() + "\n"
@@ -47,14 +38,32 @@ pub(super) fn run(settings: Settings, as_json: bool) -> Exit {
     }
 }
 
+/// The reports on all instances, or on the settings when there is nothing else to examine.
+pub(super) fn examined(
+    settings: Result<Settings, Complaints>,
+    environment: &Environment,
+) -> Result<Vec<Report>, Exit> {
+    let config = match settings.and_then(|settings| configure(settings, environment)) {
+        Ok(config) => config,
+        Err(complaints) => return Ok(vec![of_complaints(&complaints)]),
+    };
+    let mut reports = Vec::new();
+    let exit = block_on(async {
+        reports = examine(config, daemon::clock::system()).await;
+        Exit::Success
+    });
+    match exit {
+        Exit::Success => Ok(reports),
+        exit => Err(exit),
+    }
+}
+
 /// What is found is told in the report: the log tells it a second time only to who asks for it.
-fn read(flags: Settings) -> Result<Config, Complaints> {
-    let environment = Environment::of_process();
-    let settings = flags.load(&environment)?;
+fn configure(settings: Settings, environment: &Environment) -> Result<Config, Complaints> {
     let Logging { level, style } = Logging::new(&settings);
     let level = level.unwrap_or_else(|| "off".to_owned());
     daemon::log::init(Some(&level), style, Output::Stderr)?;
-    Config::new(settings, &environment)
+    Config::new(settings, environment)
 }
 
 fn of_complaints(complaints: &Complaints) -> Report {

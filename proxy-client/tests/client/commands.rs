@@ -240,3 +240,46 @@ async fn the_service_manager_hears_ready_only_when_the_program_is_and_that_it_li
     told(&manager, "STOPPING=1");
     tokio::task::block_in_place(|| running.0.wait().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_support_bundle_holds_settings_findings_metrics_and_sessions_but_no_secret() {
+    let site = Site::new().await;
+    let (socket, port) = (site.path("admin"), free_port().to_string());
+    let admin = format!("--admin-socket={socket}");
+    let flags = site.flags(&[&admin, "--port", &port]);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let _running = Running::start(&flags);
+    assert_eq!(ended(&mut program(&["wait", &admin])).0, Some(0));
+    let mut app = TcpStream::connect(format!("127.0.0.1:{port}"))
+        .await
+        .unwrap();
+    assert_eq!(first_words(&mut app).await, GREETING);
+
+    let path = site.path("bundle.json");
+    let key_file = site.world.ca.key_file();
+    let tunnel_port = format!("--tunnel-port={}", site.world.agent.address.port());
+    let mut command = program(&["support-bundle", "db1", &admin, &tunnel_port, "-o", &path]);
+    command.env("CSQL_PROXY_JSON_CREDENTIALS", &key_file);
+    let (code, _, err) = ended(&mut command);
+    assert_eq!(code, Some(0), "{err}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let bundle: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(bundle["settings"]["json-credentials"], "(given, not shown)");
+    assert_eq!(bundle["settings"]["instance"][0], "db1");
+    assert_eq!(bundle["doctor"][0]["instance"], "demo:eu:db1");
+    assert_eq!(bundle["program"]["status"]["sessions"][0]["state"], "open");
+    let metrics = bundle["program"]["metrics"].as_str().unwrap();
+    assert!(
+        metrics.contains("cloudsqlconn_open_connections"),
+        "{metrics}"
+    );
+    let key: serde_json::Value = serde_json::from_str(&key_file).unwrap();
+    let key = key["private_key"].as_str().unwrap().lines().nth(1).unwrap();
+    for secret in ["PRIVATE KEY", &key[..40], "t0ken", "BEGIN CERTIFICATE"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, _, err) = ended(&mut command);
+    assert_eq!(code, Some(1), "what is there is not overwritten: {err}");
+}
