@@ -193,3 +193,30 @@ async fn a_host_that_the_database_blocks_is_an_alarm_with_the_fix_and_a_flood_of
     let told = count(&["WARN", "db.error=1129", "flush-hosts"]);
     assert!((1..FLOOD).contains(&told), "{told} lines: {lines:#?}");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_turn_when_the_agent_is_told_to_stop_is_told_so() {
+    let ca = Ca::start().await;
+    let database = Database::start(Manner::Mysql).await;
+    let settings = Settings {
+        mysql_listen_max_logins: Some(1),
+        ..direct(&ca, &database.place)
+    };
+    let agent = Agent::begin(settings, |config| config.deadlines.turn = PATIENCE);
+    agent.until_ready(true).await;
+    let (first, _) = connect(&agent).await;
+    let waiting = tokio::net::TcpStream::connect(agent.mysql.unwrap());
+    let mut waiting = waiting.await.unwrap();
+    let open = "csql_server_sessions_open{listener=\"direct\"}";
+    eventually(async || (agent.metric(open).await == 2).then_some(())).await;
+    agent.shutdown.drain.cancel();
+    drop(first);
+    let (_, greeting) = read(&mut waiting).await;
+    assert_eq!(greeting[0], 10, "ours");
+    let mut stream = Tls::plain(&ca).begin(waiting).await.unwrap();
+    let (_, answer) = log_in(&mut stream, 2, "app", 0x0800).await;
+    let (number, text) = error(&answer);
+    assert_eq!(number, 1053);
+    assert!(text.ends_with("[draining]"), "{text}");
+    assert_eq!(database.seen(), 1);
+}
