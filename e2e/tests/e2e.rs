@@ -29,6 +29,8 @@ mod matrix;
 mod outage;
 #[path = "e2e/raw.rs"]
 mod raw;
+#[path = "e2e/sub_commands.rs"]
+mod sub_commands;
 #[path = "e2e/supply_chain.rs"]
 mod supply_chain;
 #[path = "e2e/traffic.rs"]
