@@ -173,6 +173,13 @@ fn directs(
             certificates,
             "listening for MySQL clients"
         );
+        if !certificates && !config.listen.ip().is_loopback() {
+            warn!(
+                address = listener.local(),
+                "MySQL clients are not identified: only the database's own passwords protect it; \
+                say --mysql-listen-client-certificate required to let in whom the CA has granted access"
+            );
+        }
         let direct = Direct {
             agent: Arc::clone(agent),
             instance: Arc::clone(instance),
