@@ -21,7 +21,8 @@ the row that come back.
 A column is a way to the database. Its first word is the database's leg: `direct` is without us, for comparison;
 `unix:`, `tcp:` and `tls:` are what the agent's `--database` says. Its second word is the application's leg, to the
 client (`cloudsql-proxy`) or directly to the database: TCP in the clear, TCP with TLS of its own, or a Unix socket.
-`listener` is TLS to the agent's own `--mysql-listen`, without the client.
+`listener` is TLS to the agent's own `--mysql-listen`, without the client. In both TLS columns the agent takes nothing but
+TLS (`inner-tls=require`, `--mysql-listen-tls require`).
 
 `yes` is a login; a number is a reason why there can be none, from the list of reasons; `-` is a way that does not exist,
 because that database has no TLS.

@@ -32,31 +32,35 @@ impl Stand {
         let client_key = authority.create_account(ACCOUNT, Dialect::Ours)?;
         let agent_key = authority.create_account(AGENT, Dialect::Ours)?;
         let loopback = Loopback::reserve()?;
-        let mut instances = Vec::new();
-        let (mut tcp, mut sockets, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut instances, mut mounts) = (Vec::new(), Vec::new());
+        let (mut tcp, mut sockets) = (Vec::new(), Vec::new());
         for (far, name, leg) in legs(kind, &database)? {
-            let version = kind.flavor().database_version();
-            authority.create_instance(name, &loopback.ip().to_string(), version)?;
-            authority.grant(name, ACCOUNT, "client")?;
-            authority.grant(name, AGENT, "agent")?;
+            // Where TLS is the point there is nothing else: some clients cannot demand it.
+            let encrypted = format!("{name}-tls");
+            for name in [name, &encrypted] {
+                publish(&authority, kind, name, &loopback)?;
+            }
             let listener = Address::Tcp {
                 host: loopback.ip(),
                 port: place.free_port()?,
             };
             instances.push(format!("{name}?database={leg}&mysql-listen={listener}"));
-            listeners.push((far, Near::Listener, listener));
-            tcp.push((far, Mount::tcp(&place, name)?));
-            sockets.push((far, Mount::socket(&place, name)?));
+            instances.push(format!("{encrypted}?database={leg}&inner-tls=require"));
+            mounts.push((far, Near::Listener, listener));
+            for (near, name) in [(Near::Tcp, name), (Near::Tls, &encrypted)] {
+                let mount = Mount::tcp(&place, name)?;
+                mounts.push((far, near, mount.address().clone()));
+                tcp.push(mount);
+            }
+            let mount = Mount::socket(&place, name)?;
+            mounts.push((far, Near::Socket, mount.address().clone()));
+            sockets.push(mount);
         }
         let agent = Agent::start(&place, &agent_key, loopback, &instances)?;
-        let mut mounts = addresses(&tcp, &[Near::Tcp, Near::Tls]);
-        mounts.extend(addresses(&sockets, &[Near::Socket]));
-        mounts.extend(listeners);
-        let mut proxies = Vec::new();
-        for group in [tcp, sockets] {
-            let group: Vec<Mount> = group.into_iter().map(|(_, mount)| mount).collect();
-            proxies.push(Proxy::start(&place, &client_key, &group, &[])?);
-        }
+        let proxies = [tcp, sockets]
+            .iter()
+            .map(|mounts| Proxy::start(&place, &client_key, mounts, &[]))
+            .collect::<Result<_>>()?;
         Ok(Self {
             mounts,
             _proxies: proxies,
@@ -126,12 +130,10 @@ fn legs(kind: Kind, database: &Database) -> Result<Vec<(Far, &'static str, Strin
     Ok(legs)
 }
 
-fn addresses(mounts: &[(Far, Mount)], nears: &[Near]) -> Vec<(Far, Near, Address)> {
-    let all = mounts.iter();
-    all.flat_map(|(far, mount)| {
-        nears
-            .iter()
-            .map(|near| (*far, *near, mount.address().clone()))
-    })
-    .collect()
+/// Creates an instance that the agent is at.
+fn publish(authority: &Authority, kind: Kind, name: &str, at: &Loopback) -> Result<()> {
+    let version = kind.flavor().database_version();
+    authority.create_instance(name, &at.ip().to_string(), version)?;
+    authority.grant(name, ACCOUNT, "client")?;
+    authority.grant(name, AGENT, "agent")
 }
