@@ -97,6 +97,8 @@ pub fn bind(spot: &Spot, options: &UnixOptions) -> Result<Vec<Listener>, MountEr
         Spot::Tcp(address) => Ok(vec![bind_tcp(*address)?]),
         Spot::Localhost(port) => bind_localhost(*port),
         Spot::Unix(path) => {
+            // Before a folder is made for nothing.
+            options.check(path)?;
             if let Some(folder) = path.parent()
                 && !is_abstract(path)
             {
@@ -191,6 +193,15 @@ mod tests {
         let other = bind_localhost(port).unwrap();
         assert_eq!(other.len(), 1);
         assert_eq!(other[0].local(), format!("[::1]:{port}"));
+    }
+
+    #[test]
+    fn no_folder_is_made_for_a_socket_that_cannot_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("f".repeat(120));
+        let spot = Spot::Unix(folder.join("db.sock"));
+        assert!(bind(&spot, &UnixOptions::of_mode(0o600)).is_err());
+        assert!(!folder.exists());
     }
 
     #[test]

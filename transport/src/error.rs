@@ -170,6 +170,9 @@ pub enum BindError {
         /// One that fits.
         shorter: PathBuf,
     },
+    /// An abstract name without a name.
+    #[error("an abstract socket needs a name behind its @, such as @db1")]
+    Nameless,
     /// Somebody listens there.
     #[error("another process listens on {path:?}: stop it, or choose another path")]
     InUse {

@@ -97,6 +97,12 @@ pub(super) fn parse(
     let tunnel_port = parameters.number("tunnel-port");
     let socket = parameters.socket(defaults);
     let callers = parameters.callers(defaults);
+    if let Place::UnixPath(path) = &place {
+        parameters.check(
+            "unix-socket-path",
+            socket.check(path).map_err(|error| error.to_string()),
+        );
+    }
     complaints.extend(parameters.complaints());
     match wanted {
         Some(wanted) => complaints.or(InstanceConfig {

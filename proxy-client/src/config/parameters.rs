@@ -78,7 +78,7 @@ impl Parameters {
         found.map(|(_, value)| value.as_str())
     }
 
-    fn check<T>(&mut self, name: &str, value: Result<T, String>) -> Option<T> {
+    pub(super) fn check<T>(&mut self, name: &str, value: Result<T, String>) -> Option<T> {
         let value = value.map_err(|problem| format!("{name}: {problem}"));
         self.complaints.check(&self.key, value)
     }

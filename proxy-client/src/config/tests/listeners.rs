@@ -181,3 +181,21 @@ fn two_instances_at_one_place_are_complained_about() {
         assert!(config(&apart).is_ok(), "{apart:?}");
     }
 }
+
+#[test]
+fn a_path_that_no_application_can_name_is_complained_about_unless_it_is_asked_for() {
+    let long = format!("p:r:a?unix-socket-path=/tmp/{}/p:r:a", "f".repeat(120));
+    let found = complaints(&[&long]);
+    for part in [
+        "unix-socket-path: ",
+        "has 131 bytes",
+        "allows 107",
+        "/run/csql/a",
+    ] {
+        assert!(found.contains(part), "{part} is missing: {found}");
+    }
+    assert!(config(&[&long, "--long-socket-paths"]).is_ok());
+    let name = format!("p:r:a?unix-socket-path=@{}", "n".repeat(108));
+    assert!(complaints(&[&name, "--long-socket-paths"]).contains("has 108 bytes"));
+    assert!(complaints(&["p:r:a?unix-socket-path=@"]).contains("needs a name behind its @"));
+}

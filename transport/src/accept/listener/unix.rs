@@ -45,6 +45,25 @@ impl UnixOptions {
             is_long_allowed: false,
         }
     }
+
+    /// Whether applications can name the path, as far as that shows without a look at its folder.
+    ///
+    /// # Errors
+    /// [`BindError::TooLong`], with a path that fits, or [`BindError::Nameless`].
+    pub fn check(&self, path: &Path) -> Result<(), BindError> {
+        let name = path.as_os_str().as_bytes();
+        let (length, is_abstract) = match name.strip_prefix(&[ABSTRACT as u8]) {
+            Some(name) => (name.len(), true),
+            None => (name.len(), false),
+        };
+        if is_abstract && length == 0 {
+            return Err(BindError::Nameless);
+        }
+        if length > MAX_PATH && (is_abstract || !self.is_long_allowed) {
+            return Err(too_long(path, length, MAX_PATH));
+        }
+        Ok(())
+    }
 }
 
 /// A path that our socket stands on; removed on drop, unless another socket stands there by then.
@@ -86,12 +105,13 @@ pub(super) fn bind(
     path: &Path,
     options: &UnixOptions,
 ) -> Result<(UnixListener, Placed), BindError> {
+    options.check(path)?;
     let name = path.as_os_str().as_bytes();
     if let Some(name) = name.strip_prefix(&[ABSTRACT as u8]) {
         return bind_abstract(path, name);
     }
     let place = Place::of(path)?;
-    place.check_length(options.is_long_allowed)?;
+    place.check_length()?;
     place.clear()?;
     let (socket, mut placed) = place.make(options)?;
     let listener = listen(path, socket)?;
@@ -100,9 +120,6 @@ pub(super) fn bind(
 }
 
 fn bind_abstract(path: &Path, name: &[u8]) -> Result<(UnixListener, Placed), BindError> {
-    if name.is_empty() || name.len() > MAX_PATH {
-        return Err(too_long(path, name.len(), MAX_PATH));
-    }
     let io = |doing| move |source| failed(path, doing, source);
     let mut bytes = vec![0];
     bytes.extend_from_slice(name);
@@ -148,16 +165,9 @@ impl<'a> Place<'a> {
         Ok(Self { path, folder, name })
     }
 
-    fn check_length(&self, is_long_allowed: bool) -> Result<(), BindError> {
-        let length = bytes_of(self.path);
-        if length <= MAX_PATH {
-            return Ok(());
-        }
-        if !is_long_allowed {
-            return Err(too_long(self.path, length, MAX_PATH));
-        }
-        // By its folder's descriptor the name alone counts.
-        let reached = bytes_of(&self.through_folder(self.name));
+    /// By its folder's descriptor the name alone counts.
+    fn check_length(&self) -> Result<(), BindError> {
+        let reached = bytes_of(&self.short(self.name));
         if reached > MAX_PATH {
             let limit = MAX_PATH.saturating_sub(reached - bytes_of(self.name));
             return Err(too_long(self.path, bytes_of(self.name), limit));
