@@ -84,6 +84,11 @@ impl Raw {
         self.channel.socket()
     }
 
+    /// How many certificates the server has shown.
+    pub fn certificates(&self) -> usize {
+        self.channel.certificates()
+    }
+
     /// The next packet's number.
     pub fn sequence(&self) -> u8 {
         self.sequence

@@ -95,6 +95,13 @@ impl Channel {
         matches!(self.stream, Stream::Tls(_))
     }
 
+    pub(super) fn certificates(&self) -> usize {
+        match &self.stream {
+            Stream::Tls(stream) => stream.conn.peer_certificates().map_or(0, <[_]>::len),
+            Stream::Plain(_) | Stream::Moving => 0,
+        }
+    }
+
     pub(super) fn start_tls(&mut self, ahead: &[u8]) -> Result<()> {
         match std::mem::replace(&mut self.stream, Stream::Moving) {
             Stream::Plain(socket) => {

@@ -1,5 +1,6 @@
 //! What loopback hides: certificates that a client proves by the password, and hosts that a database blocks.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -13,8 +14,8 @@ use e2e::raw::{Raw, ServerError};
 
 use super::stand::{Leg, Plan, Stand, Way, server_error};
 
-/// `mariadb` 11.8 in the network, told nothing of certificates. Its status shows what it verified.
-fn client(network: &Network, address: &Address, user: &str) -> Result<String> {
+/// `mariadb` 11.8 in the network. Without a CA it believes who proves to know the password, or should.
+fn client(network: &Network, address: &Address, user: &str, ca: Option<&Path>) -> Result<String> {
     let mut command = Command::new(installed("bin/mariadb11")?);
     let plugins = installed("mariadb11/usr/lib/libmariadb3/plugin")?;
     command
@@ -26,7 +27,8 @@ fn client(network: &Network, address: &Address, user: &str) -> Result<String> {
         .arg(format!("--user={user}"))
         .arg(format!("--password={PASSWORD}"))
         .arg(format!("--database={SCHEMA}"))
-        .arg("--execute=SELECT USER(), @@version");
+        .arg("--execute=SELECT USER(), @@version")
+        .args(ca.map(|ca| format!("--ssl-ca={}", ca.display())));
     output_of(&mut network.inside(&command))
 }
 
@@ -35,6 +37,33 @@ fn outside(network: &Network, options: DatabaseOptions) -> Plan {
         options,
         outside: Some(network.host()),
         ..Plan::default()
+    }
+}
+
+#[test]
+fn row_20_mariadb_11_8_refuses_an_agent_whose_certificate_it_has_no_reason_to_trust() {
+    let network = Network::new().unwrap();
+    let plan = outside(&network, DatabaseOptions::default().certificate_file());
+    let stand = Stand::start(Flavor::MariaDb11, &plan).unwrap();
+    let databases_ca = stand.database.ca().unwrap();
+    let past = stand.address(Way::Past(Leg::Tcp));
+    let said = client(&network, &past, "app", None).unwrap();
+    assert!(said.contains("11.8."), "{said}");
+
+    for way in Way::TLS {
+        let (address, what) = (stand.address(way), stand.what(way));
+        // The database's own CA is a stranger to the agent's certificate.
+        let error = client(&network, &address, "app", Some(&databases_ca)).unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("ERROR 2026"), "{what}: {said}");
+        let without = client(&network, &address, "app", None);
+        // A hole of 11.8.6: it calls a leaf that is shown alone, by whomever, verified. A chain it does not trust.
+        if stand.log_in(way, true).certificates() == 1 {
+            without.unwrap();
+        } else {
+            let said = without.unwrap_err().to_string();
+            assert!(said.contains("NOT trusted"), "{what}: {said}");
+        }
     }
 }
 
@@ -48,7 +77,7 @@ fn row_21_mariadb_11_8_without_a_ca_trusts_the_databases_own_certificate_which_e
     let stand = Stand::start(Flavor::MariaDb11, &plan).unwrap();
     for way in [Way::Past(Leg::Tcp), Way::Tunnel(Leg::Tcp)] {
         for user in ["app", "app_ed25519", "app_parsec"] {
-            let said = client(&network, &stand.address(way), user).unwrap();
+            let said = client(&network, &stand.address(way), user, None).unwrap();
             assert!(said.starts_with(user), "{}: {said}", stand.what(way));
         }
     }
