@@ -1,5 +1,7 @@
 //! The path of a Unix socket: ready before it can be seen, replaced only when stale, removed when done.
 
+mod options;
+
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -16,56 +18,11 @@ use tracing::debug;
 
 use super::BACKLOG;
 use crate::error::BindError;
+pub use options::UnixOptions;
+use options::{ABSTRACT, MAX_PATH, too_long};
 
-/// Bytes of `sun_path` without its closing NUL (unix(7)).
-const MAX_PATH: usize = 107;
 /// Names that are tried until one is free.
 const MAX_TRIES: u32 = 100;
-/// What marks an abstract name, which stands in no folder (unix(7)); NUL on the wire.
-const ABSTRACT: char = '@';
-
-/// Who may reach a Unix socket, and how its path may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnixOptions {
-    /// Permission bits.
-    pub mode: u32,
-    /// The group, where it is not the process's own.
-    pub group: Option<u32>,
-    /// Whether the path may be longer than the kernel lets applications name it: they reach it by a relative path
-    /// or through a symbolic link to its folder.
-    pub is_long_allowed: bool,
-}
-
-impl UnixOptions {
-    /// For this process's own user, group or everybody, as the bits say.
-    pub const fn of_mode(mode: u32) -> Self {
-        Self {
-            mode,
-            group: None,
-            is_long_allowed: false,
-        }
-    }
-
-    /// Whether applications can name the path, as far as that shows without a look at its folder.
-    ///
-    /// # Errors
-    /// [`BindError::TooLong`], with a path that fits, or [`BindError::Nameless`].
-    pub fn check(&self, path: &Path) -> Result<(), BindError> {
-        let name = path.as_os_str().as_bytes();
-        let (length, is_abstract) = match name.strip_prefix(&[ABSTRACT as u8]) {
-            Some(name) => (name.len(), true),
-            None => (name.len(), false),
-        };
-        if is_abstract && length == 0 {
-            return Err(BindError::Nameless);
-        }
-        if length > MAX_PATH && (is_abstract || !self.is_long_allowed) {
-            return Err(too_long(path, length, MAX_PATH));
-        }
-        Ok(())
-    }
-}
-
 /// A path that our socket stands on; removed on drop, unless another socket stands there by then.
 #[derive(Debug)]
 pub(super) struct Placed {
@@ -274,19 +231,6 @@ impl<'a> Place<'a> {
 
 fn bytes_of(path: &Path) -> usize {
     path.as_os_str().as_bytes().len()
-}
-
-fn too_long(path: &Path, length: usize, limit: usize) -> BindError {
-    // The instance's own name is the last part of `project:region:instance`.
-    let name = path.file_name().unwrap_or_default().as_bytes();
-    let last = name.rsplit(|byte| *byte == b':').next().unwrap_or(name);
-    let last: String = String::from_utf8_lossy(last).chars().take(32).collect();
-    BindError::TooLong {
-        path: path.to_owned(),
-        length,
-        limit,
-        shorter: Path::new("/run/csql").join(last),
-    }
 }
 
 fn in_use(path: &Path, source: io::Error) -> BindError {
