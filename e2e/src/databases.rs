@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::clients::{Address, Client, Login, Target, Tls};
+use crate::clients::{Address, Login, Target, Tls};
 use crate::paths::installed;
 use crate::place::Place;
 use crate::process::{Process, output_of};
@@ -14,11 +14,13 @@ use crate::wait::{PATIENCE, until};
 
 mod account;
 mod certificate;
+mod flavor;
 mod mariadb;
 mod mysql;
 mod options;
 mod template;
 
+pub use flavor::Flavor;
 pub use options::{DatabaseOptions, Pam, RsaKeys};
 
 /// The accounts that every database has, for the harness itself and for applications.
@@ -28,79 +30,6 @@ pub const SCHEMA: &str = "appdb";
 /// The account that a database with [`DatabaseOptions::pam`] has besides.
 pub const PAM_USER: &str = "app_pam";
 const HARNESS: &str = "harness";
-
-/// Which server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flavor {
-    /// MySQL 9 from Debian sid.
-    MySql9,
-    /// MariaDB 10.11 from Debian 12.
-    MariaDb10,
-    /// MariaDB 11.8 from Debian 13.
-    MariaDb11,
-}
-
-impl Flavor {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::MySql9, Self::MariaDb10, Self::MariaDb11];
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MySql9 => "MySQL 9",
-            Self::MariaDb10 => "MariaDB 10.11",
-            Self::MariaDb11 => "MariaDB 11.8",
-        }
-    }
-
-    /// What `SELECT VERSION()` begins with.
-    pub const fn version(self) -> &'static str {
-        match self {
-            Self::MySql9 => "9.",
-            Self::MariaDb10 => "10.11.",
-            Self::MariaDb11 => "11.8.",
-        }
-    }
-
-    /// The `databaseVersion` of an instance (Google's clients know no MariaDB).
-    pub const fn database_version(self) -> &'static str {
-        match self {
-            Self::MySql9 => "MYSQL_8_4",
-            Self::MariaDb10 | Self::MariaDb11 => "MYSQL_8_0",
-        }
-    }
-
-    /// The applications' accounts: the server's usual authentication first.
-    pub fn logins(self) -> [Login; 2] {
-        let second = match self {
-            Self::MySql9 => "app_sha256",
-            Self::MariaDb10 | Self::MariaDb11 => "app_ed25519",
-        };
-        ["app", second].map(|user| Login::new(user, PASSWORD, SCHEMA))
-    }
-
-    fn command(self, data: &Path, options: &DatabaseOptions) -> Result<Command> {
-        match self {
-            Self::MySql9 => mysql::command(data, options),
-            Self::MariaDb10 | Self::MariaDb11 => mariadb::command(self, data, options),
-        }
-    }
-
-    fn initialise(self, data: &Path) -> Result<()> {
-        match self {
-            Self::MySql9 => mysql::initialise(data),
-            Self::MariaDb10 | Self::MariaDb11 => mariadb::initialise(self, data),
-        }
-    }
-
-    /// The command line that the harness itself uses.
-    const fn own_client(self) -> Client {
-        match self {
-            Self::MySql9 => Client::MysqlCli,
-            Self::MariaDb10 | Self::MariaDb11 => Client::MariadbCli,
-        }
-    }
-}
 
 /// A running server; it ends when this value is dropped.
 pub struct Database {
