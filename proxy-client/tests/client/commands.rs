@@ -117,7 +117,7 @@ async fn without_a_tunnel_the_command_is_never_started() {
 async fn a_signal_is_handed_on_and_secrets_are_not() {
     let site = Site::new().await;
     let script = "trap 'echo caught; exit 5' TERM; echo ${CSQL_PROXY_JSON_CREDENTIALS-none}; \
-         kill -TERM $PPID; while :; do sleep 0.01; done";
+         kill -TERM $PPID; for i in {1..1000}; do sleep 0.01; done";
     let port = format!("--tunnel-port={}", site.world.agent.address.port());
     let mut command = program(&[
         "run",
