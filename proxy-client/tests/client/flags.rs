@@ -118,6 +118,78 @@ fn a_failed_connection_test_ends_with_1() {
     assert!(text.contains("[ca-unreachable]"), "{text}");
 }
 
+/// What the program says on both outputs until it has started.
+fn said(flags: &[&str]) -> String {
+    use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+    let mut errors = tempfile::tempfile().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    let mut child = command
+        .env_clear()
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        text.push_str(&line);
+        if line.contains("has started successfully") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    errors.rewind().unwrap();
+    errors.read_to_string(&mut text).unwrap();
+    assert!(text.contains("has started successfully"), "{text}");
+    text
+}
+
+#[test]
+fn a_wildcard_is_had_by_asking_for_it_and_warned_of_unless_callers_are_named() {
+    const WARNING: &str = "name who may with --allow-from";
+    let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let wildcard = format!("p:r:a?address=0.0.0.0&port={port}");
+    let loopback = format!("p:r:a?address=127.0.0.1&port={port}");
+    let common = ["--token=t", "--sqladmin-api-endpoint=http://127.0.0.1:1"];
+    let open = said(&[&[wildcard.as_str()], &common[..]].concat());
+    assert!(open.contains(WARNING), "{open}");
+    assert!(
+        open.contains(&format!("Listening on 0.0.0.0:{port}")),
+        "{open}"
+    );
+    let named = said(
+        &[
+            &[wildcard.as_str(), "--allow-from=127.0.0.0/8"],
+            &common[..],
+        ]
+        .concat(),
+    );
+    assert!(!named.contains(WARNING), "{named}");
+    let closed = said(&[&[loopback.as_str()], &common[..]].concat());
+    assert!(!closed.contains(WARNING), "{closed}");
+}
+
+#[test]
+fn a_port_for_health_that_nobody_asked_for_is_said_to_wait() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let instance = format!("p:r:a?port={port}");
+    let common = ["--token=t", "--sqladmin-api-endpoint=http://127.0.0.1:1"];
+    let told = said(&[&[instance.as_str(), "--http-port=1"], &common[..]].concat());
+    assert!(
+        told.contains("wait for --health-check or --prometheus"),
+        "{told}"
+    );
+    let told = said(&[&[instance.as_str()], &common[..]].concat());
+    assert!(!told.contains("wait for --health-check"), "{told}");
+}
+
 #[tokio::test]
 async fn metrics_are_below_the_namespace_that_is_given() {
     let (world, _) = World::new().await;
