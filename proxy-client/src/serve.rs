@@ -87,6 +87,8 @@ pub struct Running {
 #[derive(Clone)]
 struct Workers {
     shutdown: Shutdown,
+    /// Sessions end by themselves now, and who connects is told so.
+    draining: CancellationToken,
     /// Ends accepting.
     closed: CancellationToken,
     /// Ends sessions.
@@ -96,6 +98,21 @@ struct Workers {
     sessions: TaskTracker,
     permits: Arc<Semaphore>,
     most: usize,
+}
+
+impl Workers {
+    fn new(shutdown: Shutdown, most: usize) -> Self {
+        Self {
+            shutdown,
+            draining: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            sessions: TaskTracker::new(),
+            permits: Arc::new(Semaphore::new(most)),
+            most,
+        }
+    }
 }
 
 /// Starts all that the configuration says.
@@ -108,15 +125,7 @@ pub async fn start(
     shutdown: Shutdown,
 ) -> Result<Running, StartError> {
     let most = config.max_connections.unwrap_or(Semaphore::MAX_PERMITS);
-    let workers = Workers {
-        shutdown,
-        closed: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        sessions: TaskTracker::new(),
-        permits: Arc::new(Semaphore::new(most)),
-        most,
-    };
+    let workers = Workers::new(shutdown, most);
     let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
     let (authority, patience) = (config.authority, config.dial_timeout);
     let shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;

@@ -110,6 +110,14 @@ pub async fn over_limit(mut app: Socket, most: usize, served: Arc<Served>) {
     refuse::tell(&mut app, &refusal, served.engine()).await;
 }
 
+/// The program is stopping: says so in the application's protocol.
+pub async fn draining(mut app: Socket, served: Arc<Served>) {
+    let hint = "connect again in a moment, or to another replica";
+    let refusal = Refusal::new(Code::Draining, "this proxy is stopping", hint);
+    served.metrics.refused(Code::Draining);
+    refuse::tell(&mut app, &refusal, served.engine()).await;
+}
+
 async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) {
     let begun = Instant::now();
     entry.connected();

@@ -137,9 +137,22 @@ impl Mount {
         let ended = closed.clone();
         let task = self.workers.tasks.spawn(async move {
             let strangers = Arc::new(Semaphore::new(STRANGERS));
+            let (draining, tasks) = (workers.draining.clone(), workers.tasks.clone());
             let on_connection = move |socket, peer, permit: OwnedSemaphorePermit| {
                 let (served, strangers) = (Arc::clone(&served), Arc::clone(&strangers));
+                let (is_draining, tasks) = (draining.is_cancelled(), tasks.clone());
                 async move {
+                    if is_draining {
+                        drop(permit);
+                        // Not a session: the drain does not wait for it.
+                        if let Ok(telling) = strangers.try_acquire_owned() {
+                            tasks.spawn(async move {
+                                session::draining(socket, served).await;
+                                drop(telling);
+                            });
+                        }
+                        return;
+                    }
                     match served.config.callers.admit(peer) {
                         Ok(()) => session::run(socket, peer, served).await,
                         Err(stranger) => {

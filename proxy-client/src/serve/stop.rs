@@ -46,7 +46,8 @@ pub(super) async fn run(workers: &Workers, stop: Stop, status: &Status) -> Exit 
 async fn drain(workers: &Workers, stop: Stop, status: &Status) -> bool {
     tokio::time::sleep(stop.accept_for).await;
     status.stopping();
-    workers.closed.cancel();
+    // Who connects now is told so, rather than left with a port that is closed: pools go elsewhere at once.
+    workers.draining.cancel();
     workers.sessions.close();
     let open = workers.sessions.len();
     if open > 0 {

@@ -40,9 +40,16 @@ async fn a_session_that_ends_within_the_drain_time_makes_a_good_end() {
     client.shutdown.request(Signal::Terminate);
     let app = async {
         let address = &client.mounts[0].1;
-        while TcpStream::connect(address).await.is_ok() {
+        let (number, text) = loop {
+            let mut late = TcpStream::connect(address).await.unwrap();
+            let heard = first_words(&mut late).await;
+            if heard != GREETING {
+                break error(&heard);
+            }
             tokio::task::yield_now().await;
-        }
+        };
+        assert_eq!(number, 1053, "a number that pools take for passing");
+        assert!(text.ends_with("[draining]"), "{text}");
         assert_echoes(&mut open).await;
         drop(open);
     };
