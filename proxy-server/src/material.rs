@@ -26,6 +26,8 @@ pub(crate) struct Snapshot {
     pub(crate) access: Option<Arc<Access>>,
     /// The agent's certificate.
     pub(crate) material: Option<Arc<Material>>,
+    /// What applications are shown that speak TLS of their own.
+    local: Option<Arc<Material>>,
     /// Why the CA's word on access cannot be had, while it cannot.
     pub(crate) access_problem: Option<Arc<Problem>>,
     /// Why a certificate cannot be had, while it cannot.
@@ -33,6 +35,17 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// What applications are shown follows from the rest: the operator's certificate, or the agent's with its issuer.
+    fn settle(&mut self, own: Option<&Arc<Material>>) {
+        let issued = || {
+            let material = self.material.as_ref()?;
+            let issuer = self.access.as_ref().map(|access| &access.server_ca);
+            let joined = issuer.and_then(|pem| material.with_issuer(pem).ok());
+            Some(joined.map_or_else(|| Arc::clone(material), Arc::new))
+        };
+        self.local = own.cloned().or_else(issued);
+    }
+
     /// The CA's revision, if by its word the certificate lacks a name.
     pub(crate) fn misnamed_since(&self) -> Option<u64> {
         let (access, material) = (self.access.as_ref()?, self.material.as_ref()?);
@@ -51,6 +64,8 @@ pub(crate) struct Access {
     pub(crate) client_roots: Arc<TrustRoots>,
     /// Names that the agent's certificate is to have besides the instance's own.
     pub(crate) server_names: Vec<String>,
+    /// PEM of the CAs that its certificate comes from; empty where the CA does not tell.
+    pub(crate) server_ca: String,
 }
 
 /// Something stands between us and the CA.
@@ -85,6 +100,15 @@ impl Version {
     }
 }
 
+/// What an instance's files made.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// TLS to its database.
+    pub(crate) database_tls: Option<DatabaseTls>,
+    /// What applications are shown instead of the CA's certificate.
+    pub(crate) local: Option<Material>,
+}
+
 /// One instance that is served.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -98,6 +122,8 @@ pub(crate) struct Instance {
     pub(crate) version: Version,
     engine: Option<Engine>,
     inner_tls: Option<InnerTls>,
+    /// What the operator wants applications to be shown instead of the CA's.
+    own_certificate: Option<Arc<Material>>,
     snapshot: ArcSwap<Snapshot>,
     /// A handshake met a certificate that is missing or due: renewal should not wait for its timer.
     pub(crate) used: Notify,
@@ -107,18 +133,19 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// An instance of which nothing is known yet.
-    pub(crate) fn new(config: InstanceConfig, tls: Option<DatabaseTls>) -> Self {
+    pub(crate) fn new(config: InstanceConfig, files: Files) -> Self {
         Self {
             wanted: config.wanted,
             backend: Backend {
                 place: config.database,
-                tls,
+                tls: files.database_tls,
                 proxy_protocol: config.proxy_protocol,
             },
             direct: config.direct,
             version: Version::default(),
             engine: config.engine,
             inner_tls: config.inner_tls,
+            own_certificate: files.local.map(Arc::new),
             snapshot: ArcSwap::default(),
             used: Notify::new(),
             attempts: watch::Sender::new(0),
@@ -135,6 +162,7 @@ impl Instance {
         self.snapshot.rcu(|current| {
             let mut next = Snapshot::clone(current);
             change(&mut next);
+            next.settle(self.own_certificate.as_ref());
             next
         });
     }
@@ -155,14 +183,14 @@ impl Instance {
 
     /// What applications' TLS is ended with, if there is a certificate.
     pub(crate) fn local_tls(&self) -> Result<LocalTls, TlsError> {
-        let material = self.snapshot.load().material.clone();
-        LocalTls::new(&*material.ok_or(TlsError::NoMaterial)?)
+        let shown = self.snapshot.load().local.clone();
+        LocalTls::new(&*shown.ok_or(TlsError::NoMaterial)?)
     }
 
     /// What ends the TLS of clients on the direct listener; each connection has its own.
     pub(crate) fn direct_tls(&self, certificates: Certificates, clock: &Clock) -> Option<LocalTls> {
         let snapshot = self.snapshot.load();
-        let (access, material) = (snapshot.access.as_ref()?, snapshot.material.as_ref()?);
+        let (access, material) = (snapshot.access.as_ref()?, snapshot.local.as_ref()?);
         let tls = match certificates {
             Certificates::Off => LocalTls::new(material),
             Certificates::Optional | Certificates::Required => LocalTls::asking(

@@ -100,6 +100,7 @@ async fn policy(app: &App, instance: &Instance) -> Result<AgentSettings> {
         connection_name: instance.name.clone(),
         database_version: instance.database_version.clone(),
         client_ca_cert: app.issuer.bundle(instance, Purpose::Client).await?.cert,
+        server_ca_cert: app.issuer.bundle(instance, Purpose::Server).await?.cert,
         server_names: instance.hosts().iter().map(ToString::to_string).collect(),
         grants: grants.collect(),
     })

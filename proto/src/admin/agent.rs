@@ -43,6 +43,9 @@ pub struct AgentSettings {
     pub database_version: String,
     /// PEM of the CAs that client certificates of this instance come from.
     pub client_ca_cert: String,
+    /// PEM of the CAs that the instance's server certificates come from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server_ca_cert: String,
     /// Names that the agent's certificate is to have besides the instance's own: one that lacks any is out of date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_names: Vec<String>,

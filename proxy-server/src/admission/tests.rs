@@ -26,6 +26,7 @@ fn settings(accounts: &[&str]) -> AgentSettings {
         connection_name: "p:r:i".parse().unwrap(),
         database_version: "POSTGRES_17".into(),
         client_ca_cert: String::new(),
+        server_ca_cert: String::new(),
         server_names: Vec::new(),
         grants: accounts.iter().map(|account| grant(account)).collect(),
     }

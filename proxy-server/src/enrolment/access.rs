@@ -91,6 +91,7 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
     })?;
     let access = Arc::new(Access {
         server_names: settings.server_names.clone(),
+        server_ca: settings.server_ca_cert.clone(),
         policy: instance.policy(settings),
         client_roots: Arc::new(roots),
     });

@@ -87,6 +87,29 @@ impl Material {
         })
     }
 
+    /// The same, shown with the one of these CAs that issued it.
+    ///
+    /// Clients that have the CA need it not. Those that have none tell a certificate of an unknown CA from one of nobody's
+    /// by it: MariaDB 11.8's take a lone one for good without knowing who issued it.
+    ///
+    /// # Errors
+    /// When the CAs do not parse.
+    pub fn with_issuer(&self, authorities_pem: &str) -> Result<Self, MaterialError> {
+        let issuer = parse(self.leaf_der())?.issuer().as_raw().to_vec();
+        let mut certified = CertifiedKey::clone(&self.certified);
+        certified.cert.truncate(1);
+        for authority in certificates(authorities_pem)? {
+            if parse(&authority)?.subject().as_raw() == issuer {
+                certified.cert.push(authority);
+                break;
+            }
+        }
+        Ok(Self {
+            certified: Arc::new(certified),
+            ..self.clone()
+        })
+    }
+
     /// The first moment at which it is valid.
     pub const fn not_before(&self) -> SystemTime {
         self.not_before

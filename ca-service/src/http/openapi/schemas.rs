@@ -189,6 +189,8 @@ pub(super) struct AgentSettings {
     database_version: String,
     /// PEM of the CAs that client certificates come from
     client_ca_cert: String,
+    /// PEM of the CAs that the instance's server certificates come from
+    server_ca_cert: Option<String>,
     /// Names that the agent's certificate is to have besides the instance's own
     server_names: Option<Vec<String>>,
     /// Who may connect

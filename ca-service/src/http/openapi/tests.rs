@@ -64,6 +64,7 @@ fn messages() -> Vec<(&'static str, Value)> {
         connection_name: "p:r:i".parse().unwrap(),
         database_version: String::new(),
         client_ca_cert: String::new(),
+        server_ca_cert: "PEM".into(),
         server_names: vec!["db.example.com".into()],
         grants: vec![grant.clone()],
     };
