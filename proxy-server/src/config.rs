@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::settings::Complaints;
-use instance::Common;
+use instance::{Common, LocalFiles};
 use proto::TUNNEL_PORT;
 use tokio::sync::Semaphore;
 
@@ -146,6 +146,10 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
         database,
         engine,
         inner_tls,
+        local: LocalFiles {
+            certificate: settings.local_certificate.clone(),
+            key: settings.local_key.clone(),
+        },
         leg: LegConfig::common(settings, complaints),
         proxy_protocol: settings.proxy_protocol.unwrap_or(false),
         // Where there are several, this is complained about.

@@ -45,9 +45,9 @@ pub enum ServeError {
         /// What the kernel says.
         source: std::io::Error,
     },
-    /// A file for TLS to the database does not do.
-    #[error("{path} cannot be used for TLS to the database: {problem}")]
-    DatabaseFile {
+    /// A file for TLS, to the database or with applications, does not do.
+    #[error("{path} cannot be used for TLS: {problem}")]
+    TlsFile {
         /// Where.
         path: PathBuf,
         /// What is wrong with it.

@@ -1,7 +1,7 @@
 //! What comes before the runtime: the key file, the ports and the address file, while the program may still be root;
 //! then it becomes an ordinary user.
 
-mod leg;
+mod files;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,11 +11,12 @@ use proto::Engine;
 use proto::mysql::RsaKey;
 use rustix::process::geteuid;
 use transport::authority::{Credentials, CredentialsError};
-use transport::tls::{DatabaseTls, PrivateKey};
+use transport::tls::PrivateKey;
 
 use crate::backend::Database;
 use crate::config::{Config, InstanceConfig};
 use crate::error::ServeError;
+use crate::material::Files;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -25,8 +26,8 @@ pub struct Prepared {
     pub(crate) credentials: Credentials,
     pub(crate) root_pem: Option<String>,
     pub(crate) tunnels: TcpListener,
-    /// For each instance, its listener for clients that come without cloudsql-proxy, and its TLS to the database.
-    pub(crate) instances: Vec<(Option<TcpListener>, Option<DatabaseTls>)>,
+    /// For each instance, its listener for clients that come without cloudsql-proxy, and what its files made.
+    pub(crate) instances: Vec<(Option<TcpListener>, Files)>,
     pub(crate) http: Option<TcpListener>,
     pub(crate) key: PrivateKey,
     pub(crate) rsa_key: Option<RsaKey>,
@@ -107,16 +108,14 @@ pub fn prepare(config: &Config) -> Result<Prepared, ServeError> {
     })
 }
 
-fn instance(
-    config: &InstanceConfig,
-) -> Result<(Option<TcpListener>, Option<DatabaseTls>), ServeError> {
-    let tls = leg::tls(config)?;
+fn instance(config: &InstanceConfig) -> Result<(Option<TcpListener>, Files), ServeError> {
+    let files = files::read(config)?;
     let Some(direct) = &config.direct else {
-        return Ok((None, tls));
+        return Ok((None, files));
     };
     let listener = bind(direct.listen)?;
     tell(direct.address_file.as_deref(), &listener)?;
-    Ok((Some(listener), tls))
+    Ok((Some(listener), files))
 }
 
 /// Writes where it listens.

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use transport::accept::{Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
-use transport::tls::{DatabaseTls, PrivateKey, TlsServer};
+use transport::tls::{PrivateKey, TlsServer};
 use transport::tunnel;
 
 use crate::config::{Certificates, Config};
@@ -19,7 +19,7 @@ use crate::direct::{self, Direct};
 use crate::enrolment::{self, Ca};
 use crate::error::ServeError;
 use crate::limits::Limits;
-use crate::material::{Instance, Served};
+use crate::material::{Files, Instance, Served};
 use crate::metrics::Metrics;
 use crate::prepare::Prepared;
 use crate::readiness;
@@ -40,8 +40,8 @@ pub async fn serve(
     let listener = Listener::from_std(prepared.tunnels)
         .map_err(|error| setup("the listener", error.to_string()))?;
     let ca = ca(prepared.credentials, prepared.root_pem, prepared.key)?;
-    let (direct, legs) = prepared.instances.into_iter().unzip();
-    let agent = Arc::new(agent(&config, &ca, legs, prepared.rsa_key, &shutdown)?);
+    let (direct, files) = prepared.instances.into_iter().unzip();
+    let agent = Arc::new(agent(&config, &ca, files, prepared.rsa_key, &shutdown)?);
     let direct = directs(&agent, direct)?;
 
     let background = Background::default();
@@ -109,14 +109,14 @@ fn ca(
 fn agent(
     config: &Config,
     ca: &Ca,
-    legs: Vec<Option<DatabaseTls>>,
+    files: Vec<Files>,
     rsa_key: Option<RsaKey>,
     shutdown: &Shutdown,
 ) -> Result<Agent, ServeError> {
-    let instances = config.instances.iter().cloned().zip(legs);
+    let instances = config.instances.iter().cloned().zip(files);
     let served = Arc::new(Served {
         instances: instances
-            .map(|(config, leg)| Arc::new(Instance::new(config, leg)))
+            .map(|(config, files)| Arc::new(Instance::new(config, files)))
             .collect(),
         clock: ca.authority.clock(),
     });

@@ -60,6 +60,15 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_INNER_TLS", value_name = "MODE")]
     pub inner_tls: Option<String>,
 
+    /// PEM file with the certificate that applications are shown which speak TLS of their own, and its issuers behind it
+    /// [default: the instance's, from the CA]
+    #[arg(long, env = "CSQL_SERVER_LOCAL_CERTIFICATE", value_name = "FILE")]
+    pub local_certificate: Option<PathBuf>,
+
+    /// PEM file with its private key
+    #[arg(long, env = "CSQL_SERVER_LOCAL_KEY", value_name = "FILE")]
+    pub local_key: Option<PathBuf>,
+
     /// PEM file with the CA of a `tls:` database, or with its own certificate
     #[arg(long, env = "CSQL_SERVER_DATABASE_CA", value_name = "FILE")]
     pub database_ca: Option<PathBuf>,
@@ -209,6 +218,8 @@ daemon::overlay!(Settings {
     database,
     engine,
     inner_tls,
+    local_certificate,
+    local_key,
     database_ca,
     database_fingerprint,
     database_name,

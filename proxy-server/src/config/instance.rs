@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use daemon::settings::nearest;
 use proto::instance::{InvalidName, check_label};
@@ -13,10 +14,12 @@ use super::leg::LegConfig;
 use crate::backend::Database;
 
 /// What may stand behind an instance's name.
-const PARAMETERS: [&str; 8] = [
+const PARAMETERS: [&str; 10] = [
     "database",
     "engine",
     "inner-tls",
+    "local-certificate",
+    "local-key",
     "database-ca",
     "database-fingerprint",
     "database-name",
@@ -87,6 +90,8 @@ pub(crate) struct InstanceConfig {
     pub(crate) engine: Option<Engine>,
     /// Whether MySQL's applications are offered TLS, when the operator says so.
     pub(crate) inner_tls: Option<InnerTls>,
+    /// The files that applications' TLS is ended with, where that is not the CA's certificate.
+    pub(crate) local: LocalFiles,
     /// How TLS to its database goes.
     pub(crate) leg: LegConfig,
     /// Whether its database is told whose connections they are.
@@ -95,9 +100,19 @@ pub(crate) struct InstanceConfig {
     pub(crate) direct: Option<DirectConfig>,
 }
 
+/// A certificate of the operator's own, and its key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LocalFiles {
+    /// PEM, its issuers behind it.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM.
+    pub(crate) key: Option<PathBuf>,
+}
+
 /// What holds for all instances that do not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Common {
+    pub(super) local: LocalFiles,
     pub(super) leg: LegConfig,
     pub(super) proxy_protocol: bool,
     /// Where the direct listener is, where there is one instance only.
@@ -137,12 +152,18 @@ pub(super) fn parse(text: &str, common: &Common, direct: &DirectConfig) -> Parse
         let problem = "no database: say --database, or ?database=unix:/PATH behind the name";
         parsed.problems.push(problem.to_owned());
     }
+    if said.local.certificate.is_some() != said.local.key.is_some() {
+        let problem =
+            "a certificate and its key come together: say local-certificate and local-key";
+        parsed.problems.push(problem.to_owned());
+    }
     if let (Some(wanted), Some(database)) = (wanted, said.database) {
         parsed.instance = Some(InstanceConfig {
             wanted,
             database,
             engine: said.engine,
             inner_tls: said.inner_tls,
+            local: said.local,
             leg: said.leg,
             proxy_protocol: said.proxy_protocol,
             direct: said.mysql_listen.map(|listen| DirectConfig {
@@ -165,6 +186,8 @@ impl Common {
             }
             "engine" => self.engine = parsed.keep("engine: ", value.parse()),
             "inner-tls" => self.inner_tls = parsed.keep("inner-tls: ", value.parse()),
+            "local-certificate" => self.local.certificate = Some(value.into()),
+            "local-key" => self.local.key = Some(value.into()),
             "database-ca" => self.leg.ca = Some(value.into()),
             "database-fingerprint" => {
                 self.leg.fingerprint = parsed.keep("database-fingerprint: ", value.parse());

@@ -187,6 +187,7 @@ impl Ca {
             connection_name: name(says.region, label),
             database_version: says.version.into(),
             client_ca_cert: self.authorities(label).0.pem.clone(),
+            server_ca_cert: self.authorities(label).1.pem.clone(),
             server_names: says.names.clone(),
             grants: says.grants.clone(),
         })

@@ -34,7 +34,7 @@ async fn clients_with_tls_of_either_version_log_in_without_the_proxy_client() {
         let (mut stream, (sequence, answer)) = tls.log_in(&agent, "app").await;
         assert_eq!((sequence, answer[0]), (3, 0), "{version:?}");
         let shown = stream.get_ref().1.peer_certificates().unwrap();
-        assert_eq!(shown.len(), 1);
+        assert_eq!(shown.len(), 2, "the certificate and its issuer");
         echo(&mut stream, &[0x5A; 100_000]).await;
         stream.shutdown().await.unwrap();
         let mut rest = Vec::new();

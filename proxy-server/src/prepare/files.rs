@@ -1,4 +1,4 @@
-//! The files by which TLS to a database goes.
+//! The files by which TLS goes: to a database, and with applications.
 
 use std::path::Path;
 
@@ -8,9 +8,22 @@ use zeroize::Zeroizing;
 use crate::backend::Database;
 use crate::config::{InstanceConfig, LegConfig};
 use crate::error::ServeError;
+use crate::material::Files;
+
+/// Reads all that the instance's settings name.
+pub(super) fn read(config: &InstanceConfig) -> Result<Files, ServeError> {
+    let local = &config.local;
+    let local = local.certificate.as_deref().zip(local.key.as_deref());
+    Ok(Files {
+        database_tls: database_tls(config)?,
+        local: local
+            .map(|(certificate, key)| material(certificate, key))
+            .transpose()?,
+    })
+}
 
 /// TLS to the instance's database, if it is reached so.
-pub(super) fn tls(config: &InstanceConfig) -> Result<Option<DatabaseTls>, ServeError> {
+fn database_tls(config: &InstanceConfig) -> Result<Option<DatabaseTls>, ServeError> {
     let Database::Tls { host, .. } = &config.database else {
         return Ok(None);
     };
@@ -28,7 +41,7 @@ pub(super) fn tls(config: &InstanceConfig) -> Result<Option<DatabaseTls>, ServeE
 
 fn trust(leg: &LegConfig) -> Result<Option<DatabaseTrust>, ServeError> {
     if let Some(path) = &leg.ca {
-        let pem = read(path)?;
+        let pem = text(path)?;
         let trust = DatabaseTrust::authorities(&pem).map_err(|error| unusable(path, &error))?;
         return Ok(Some(trust));
     }
@@ -39,14 +52,17 @@ fn shown(leg: &LegConfig) -> Result<Option<Material>, ServeError> {
     let Some((certificate, key)) = &leg.shown else {
         return Ok(None);
     };
-    let (pem, secret) = (read(certificate)?, read(key)?);
-    let secret = PrivateKey::from_pem(&secret).map_err(|error| unusable(key, &error))?;
-    let material = Material::new(&pem, &secret).map_err(|error| unusable(certificate, &error))?;
-    Ok(Some(material))
+    material(certificate, key).map(Some)
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, ServeError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ServeError::DatabaseFile {
+fn material(certificate: &Path, key: &Path) -> Result<Material, ServeError> {
+    let (pem, secret) = (text(certificate)?, text(key)?);
+    let secret = PrivateKey::from_pem(&secret).map_err(|error| unusable(key, &error))?;
+    Material::new(&pem, &secret).map_err(|error| unusable(certificate, &error))
+}
+
+fn text(path: &Path) -> Result<Zeroizing<String>, ServeError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ServeError::TlsFile {
         path: path.to_owned(),
         problem: error.to_string(),
     })?;
@@ -54,7 +70,7 @@ fn read(path: &Path) -> Result<Zeroizing<String>, ServeError> {
 }
 
 fn unusable(path: &Path, error: &MaterialError) -> ServeError {
-    ServeError::DatabaseFile {
+    ServeError::TlsFile {
         path: path.to_owned(),
         problem: error.to_string(),
     }
