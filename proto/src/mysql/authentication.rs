@@ -5,12 +5,11 @@ use zeroize::Zeroizing;
 use super::bridge::{Action, Bridge};
 use super::legs::Legs;
 use super::login::{LoggedIn, Outcome};
+use super::packet::ERR;
 use crate::machine::{Face, Inputs, Step, Violation};
 use crate::refusal::Refusal;
 
 const OK: u8 = 0x00;
-/// First byte of an ERR packet.
-pub(super) const ERR: u8 = 0xFF;
 
 /// Whoever logs in, and the bridge between the two legs.
 pub(super) struct Authentication {

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::packet::{self, Packet};
+use super::packet::{self, ERR, Packet};
 use crate::machine::{Face, Inputs, Violation};
 use crate::refusal::Refusal;
 

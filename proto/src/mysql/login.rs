@@ -5,11 +5,12 @@ mod outcome;
 
 use zeroize::Zeroizing;
 
-use super::authentication::{Authentication, ERR, Turn, error_number};
+use super::authentication::{Authentication, Turn, error_number};
 use super::bridge::DatabaseLeg;
 use super::capability;
 use super::greeting::Greeting;
 use super::legs::{Legs, MAX_INPUT};
+use super::packet::ERR;
 use super::response::{self, HandshakeResponse, Response, SslRequest};
 use crate::frame::Transport;
 use crate::machine::{Face, Inputs, Machine, Step, Violation};

@@ -7,6 +7,8 @@ use zeroize::Zeroize as _;
 use crate::machine::Violation;
 use crate::refusal::Refusal;
 
+/// First byte of an ERR packet.
+pub(super) const ERR: u8 = 0xFF;
 /// Bytes before a payload.
 pub(super) const HEADER: usize = 4;
 /// A payload of this length goes on in the next packet; none of the opening exchange is that long.
@@ -77,7 +79,7 @@ pub fn error_instead_of_greeting(refusal: &Refusal) -> Vec<u8> {
 
 /// An ERR packet; with a SQLSTATE once the client has said hello.
 pub(super) fn error(sequence: u8, refusal: &Refusal, with_sqlstate: bool) -> Vec<u8> {
-    let mut payload = vec![0xFF];
+    let mut payload = vec![ERR];
     payload.extend_from_slice(&refusal.code.mysql().to_le_bytes());
     if with_sqlstate {
         payload.push(b'#');

@@ -37,6 +37,17 @@ fn packets_out_of_order_are_violations_on_either_leg() {
 }
 
 #[test]
+fn a_database_that_says_no_is_heard_whatever_number_its_packet_has() {
+    let mut play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
+    let err = b"\xff\x84\x04#08S01Got packets out of order";
+    assert_eq!(
+        play.feed(Face::Database, &packet(11, err)),
+        Ok(Some(Outcome::RefusedByDatabase(1156)))
+    );
+    assert_eq!(play.to_application, packet(2, err));
+}
+
+#[test]
 fn a_proxy_header_from_the_application_is_not_a_packet() {
     let mut play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
     play.feed(
