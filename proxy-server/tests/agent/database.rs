@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,9 +67,13 @@ impl Database {
     }
 
     /// A place where nobody listens.
-    pub(crate) async fn nowhere() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        format!("tcp:{}", listener.local_addr().unwrap())
+    pub(crate) fn nowhere() -> String {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let place = format!("tcp:{}", socket.local_addr().unwrap());
+        // Bound and not listening: nobody else can get the port while the tests run.
+        std::mem::forget(socket);
+        place
     }
 }
 

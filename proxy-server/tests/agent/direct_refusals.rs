@@ -37,7 +37,7 @@ async fn is_counted(agent: &Agent, code: Code) {
 #[tokio::test]
 async fn a_database_that_is_down_is_told_inside_tls() {
     let ca = Ca::start().await;
-    let agent = Agent::start(direct(&ca, &Database::nowhere().await)).await;
+    let agent = Agent::start(direct(&ca, &Database::nowhere())).await;
     let (number, text, version) = told(&ca, &agent).await;
     assert_eq!(number, 1105);
     assert!(text.starts_with("#HY000the agent cannot reach"), "{text}");
@@ -131,7 +131,7 @@ async fn an_answer_that_is_none_gets_a_bad_handshake() {
     let ca = Ca::start().await;
     let (up, down) = (
         Database::start(Manner::Mysql).await.place.clone(),
-        Database::nowhere().await,
+        Database::nowhere(),
     );
     let database = Database::start(Manner::Mysql).await;
     drop(up);

@@ -44,7 +44,7 @@ async fn an_agent_without_its_grant_says_what_to_ask_for_and_recovers_when_it_is
 async fn an_agent_whose_key_is_unknown_says_so() {
     let ca = Ca::start().await;
     ca.change(|says| says.agent = Standing::Unknown);
-    let agent = Agent::begin(settings(&ca, &Database::nowhere().await), |_| {});
+    let agent = Agent::begin(settings(&ca, &Database::nowhere()), |_| {});
     let problem = eventually(async || {
         let report = agent.until_ready(false).await;
         report["instances"][0]["problems"].get(0).cloned()

@@ -30,7 +30,7 @@ async fn a_peer_that_is_silent_or_drips_instead_of_shaking_hands_is_cut() {
         tls: SHORT,
         ..Deadlines::default()
     };
-    let agent = impatient(&ca, &Database::nowhere().await, deadlines).await;
+    let agent = impatient(&ca, &Database::nowhere(), deadlines).await;
     for drip in [false, true] {
         let mut socket = TcpStream::connect(agent.address).await.unwrap();
         let (mut reader, mut writer) = socket.split();

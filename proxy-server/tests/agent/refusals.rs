@@ -48,7 +48,7 @@ async fn an_account_without_a_grant_is_told_so_and_the_database_never_hears_of_i
 
 #[tokio::test]
 async fn a_database_that_is_down_is_named_as_such_without_its_address() {
-    let place = Database::nowhere().await;
+    let place = Database::nowhere();
     let (ca, agent) = world(&place).await;
     refused(&ca, &agent, Code::DatabaseUnreachable).await;
     let refusal = Client::of(&ca, &agent, Offer::Ours)
@@ -185,7 +185,7 @@ async fn a_postgres_client_reads_its_refusal_as_an_error_response() {
         says.version = "POSTGRES_17";
         says.grants.clear();
     });
-    let agent = Agent::start(settings(&ca, &Database::nowhere().await)).await;
+    let agent = Agent::start(settings(&ca, &Database::nowhere())).await;
     let mut bare = Client::of(&ca, &agent, Offer::BareOnly).open_bare().await;
     let words = rest(&mut bare).await;
     assert_eq!(words[0], b'E');
