@@ -72,7 +72,7 @@ impl Database {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let place = format!("tcp:{}", socket.local_addr().unwrap());
         // Bound and not listening: nobody else can get the port while the tests run.
-        std::mem::forget(socket);
+        Box::leak(Box::new(socket));
         place
     }
 }
