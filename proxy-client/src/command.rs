@@ -7,6 +7,7 @@ mod child;
 mod doctor;
 mod explain;
 mod launch;
+mod manual;
 mod probe;
 mod reload;
 mod say;
@@ -131,6 +132,12 @@ enum Command {
         #[arg(value_name = "CODE")]
         words: Vec<String>,
     },
+    /// Write manual pages: one of the program and one of each sub-command
+    Man {
+        /// The folder that they are written to.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Print a script that completes this program's flags in a shell
     Completion {
         /// Which shell.
@@ -178,6 +185,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             output,
         }) => bundle::run(own.over(settings), output.as_deref()),
         Some(Command::Explain { words }) => explain::run(&words.join(" ")),
+        Some(Command::Man { folder }) => manual::write(CommandLine::command(), &folder),
         Some(Command::Completion { shell }) => completion(shell),
     }
 }

@@ -271,3 +271,28 @@ fn an_error_is_explained_and_an_unknown_one_is_answered_with_the_nearest() {
         "{text}"
     );
 }
+
+#[test]
+fn manual_pages_tell_of_every_sub_command_and_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(run(&["man", path]).0, Some(0));
+    let page = |name: &str| {
+        let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        // roff writes a hyphen that must not become a dash with a backslash.
+        page.replace("\\-", "-")
+    };
+    let main = page("cloudsql-proxy.1");
+    assert!(main.contains("--credentials-file") && main.contains("CSQL_PROXY_PORT"));
+    for command in ["run", "doctor", "explain", "top", "wait", "support-bundle"] {
+        assert!(
+            main.contains(&format!("cloudsql-proxy-{command}(1)")),
+            "{command}"
+        );
+        page(&format!("cloudsql-proxy-{command}.1"));
+    }
+    assert!(page("cloudsql-proxy-run.1").contains("MYSQL_HOST"));
+    let (code, text) = run(&["man", "/nonexistent"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("cannot write manual pages"), "{text}");
+}
