@@ -44,7 +44,7 @@ fn every_client_logs_in(flavor: Flavor) {
                     let target = Target::new(address.clone(), login.clone(), tls);
                     let able = able(client, &target);
                     let answer = runner
-                        .query(&target, "SELECT VERSION(), USER(), NULL")
+                        .query_again(&target, "SELECT VERSION(), USER(), NULL")
                         .unwrap();
                     match answer {
                         Ok(rows) if able => {

@@ -2,7 +2,7 @@
 //! leg, with the database's authentication cache empty, and right after a restart of the database.
 
 use e2e::agent::Leg;
-use e2e::clients::{Address, Client, Login, Target, Tls};
+use e2e::clients::{Address, Client, Login, Runner, Target, Tls};
 use e2e::databases::Flavor;
 use e2e::proxy::{Mount, Proxy};
 use e2e::tally;
@@ -63,7 +63,8 @@ impl Trial<'_> {
             self.client, login.user
         );
         let target = Target::new(address.clone(), login, tls(self.client, *leg));
-        match self.client.query(&target, "SELECT VERSION()") {
+        let runner = Runner::start(self.client);
+        match runner.and_then(|mut runner| runner.query_again(&target, "SELECT VERSION()")) {
             Ok(Ok(rows))
                 if rows[0][0]
                     .as_ref()

@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) options: DatabaseOptions,
     /// Further arguments of the agent.
     pub(super) arguments: Vec<String>,
+    /// Whether the agent shows applications the database's own certificate.
+    pub(super) databases_certificate: bool,
     /// Where the database, the agent's listeners for MySQL clients and the client's listen instead of on loopback.
     pub(super) outside: Option<IpAddr>,
     /// The engine of the instance by TCP, which then has no listener for MySQL clients.
@@ -80,6 +82,7 @@ impl Stand {
         let arguments = [
             &["--mysql-listen-tls=allow".to_owned()],
             &plan.arguments[..],
+            &certificate(plan, &database),
         ]
         .concat();
         let agent = Agent::start_with(&place, &agent_key, address, &instances, &arguments)?;
@@ -252,4 +255,20 @@ pub(super) fn server_error(outcome: Result<()>) -> ServerError {
         Ok(error) => error,
         Err(error) => panic!("not an ERR packet: {error:#}"),
     }
+}
+
+/// The agent's arguments by which it shows the database's certificate.
+fn certificate(plan: &Plan, database: &Database) -> Vec<String> {
+    let data = database.ca().filter(|_| plan.databases_certificate);
+    let file = |flag: &str, name| {
+        let path = data.as_ref()?.with_file_name(name);
+        Some(format!("--{flag}={}", path.display()))
+    };
+    [
+        file("local-certificate", "server-cert.pem"),
+        file("local-key", "server-key.pem"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
