@@ -52,7 +52,8 @@ enum Command {
     /// Run a command with a tunnel that lives as long as it does
     ///
     /// The command finds the tunnel in its environment: MYSQL_HOST, MYSQL_PORT and MYSQL_TCP_PORT, or MYSQL_UNIX_SOCKET
-    /// and MYSQL_UNIX_PORT; PGHOST and PGPORT; and CLOUDSQL_<INSTANCE>_HOST, _PORT or _SOCKET for each instance.
+    /// and MYSQL_UNIX_PORT; PGHOST and PGPORT; and for each instance, here db1,
+    /// CLOUDSQL_DB1_HOST and CLOUDSQL_DB1_PORT, or CLOUDSQL_DB1_SOCKET.
     /// Signals are handed on, and the exit code is the command's.
     Run {
         #[command(flatten)]

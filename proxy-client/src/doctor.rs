@@ -20,10 +20,7 @@ use crate::session::Served;
 use ladder::Ladder;
 pub use ladder::{Finding, Report, Rung, State};
 
-/// Examines each instance of a configuration.
-///
-/// # Errors
-/// The report, where not even the program's pieces can be made.
+/// Examines each instance of a configuration. Where not even the program's own pieces can be made, one report says so.
 pub async fn examine(config: Config, clock: Clock) -> Vec<Report> {
     let account = config
         .authority
