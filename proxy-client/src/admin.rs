@@ -5,16 +5,16 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use daemon::health::{More, Page, Probes, converse};
-use daemon::shutdown::{Shutdown, Signal};
+use daemon::health::{More, Page, Probes};
+use daemon::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::accept::{Listener, accept_loop};
+use transport::accept::Listener;
 use transport::error::BindError;
 
+use crate::conversations::{QUIT, hold, quit};
 use crate::health::Status;
 use crate::sessions::{Line, Sessions};
 
@@ -22,13 +22,9 @@ use crate::sessions::{Line, Sessions};
 const SOCKET_MODE: u32 = 0o600;
 /// The folder, where there is none yet.
 const FOLDER_MODE: u32 = 0o700;
-/// Most conversations at once.
-const MAX_CONNECTIONS: usize = 16;
 
 /// The path of [`Overview`].
 pub const STATUS: &str = "/status";
-/// The path that ends the program, as Google's proxy calls it; only by POST.
-pub const QUIT: &str = "/quitquitquit";
 
 /// How the program is, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,32 +81,7 @@ impl Admin {
         }
         let listener = Listener::bind_unix(path, SOCKET_MODE)?;
         let more: More = Arc::new(move |method, path| self.page(method, path));
-        let (conversations, ended) = (tracker.clone(), cancel.clone());
-        tracker.spawn(async move {
-            let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-            let on_connection = move |socket, _, permit| {
-                let talk = converse(
-                    socket,
-                    probes.clone(),
-                    Some(Arc::clone(&more)),
-                    ended.clone(),
-                );
-                async move {
-                    talk.await;
-                    drop(permit);
-                }
-            };
-            let on_limit = |_, _| std::future::ready(());
-            accept_loop(
-                listener,
-                permits,
-                cancel,
-                &conversations,
-                on_connection,
-                on_limit,
-            )
-            .await;
-        });
+        hold(listener, probes, more, cancel, tracker);
         Ok(())
     }
 
@@ -121,11 +92,7 @@ impl Admin {
                 kind: "application/json",
                 body: serde_json::to_string(&self.overview()).unwrap_or_default(),
             }),
-            ("POST", QUIT) => {
-                self.shutdown.request(Signal::Request);
-                Some(plain(200, "stopping\n"))
-            }
-            (_, QUIT) => Some(plain(405, "only POST\n")),
+            (method, QUIT) => Some(quit(method, &self.shutdown)),
             _ => None,
         }
     }
@@ -139,13 +106,5 @@ impl Admin {
             mounts: self.status.mounts().into_iter().map(mounted).collect(),
             sessions: self.sessions.lines(),
         }
-    }
-}
-
-fn plain(status: u16, body: &str) -> Page {
-    Page {
-        status,
-        kind: "text/plain",
-        body: body.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod command;
 pub mod config;
 pub mod connector;
+pub mod conversations;
 pub mod doctor;
 pub mod error;
 pub mod health;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::ask::{Answer, AskError, Door};
 use super::say;
-use crate::admin::QUIT;
+use crate::conversations::QUIT;
 
 /// Between two questions of who waits.
 const PACE: Duration = Duration::from_millis(200);

@@ -27,5 +27,6 @@ mod limits;
 mod local_certificate;
 mod patience;
 mod process;
+mod proxy_protocol;
 mod refusals;
 mod scans;
