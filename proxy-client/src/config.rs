@@ -18,6 +18,7 @@ use tracing::info;
 use transport::authority::Credentials;
 
 use crate::settings::Settings;
+pub use credentials::ExposedKeyFile;
 pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
 pub use place::{Address, POSTGRES_SOCKET, Place, Ports, Route};
@@ -62,6 +63,8 @@ pub struct Config {
 pub struct AuthorityConfig {
     /// Who we are.
     pub credentials: Credentials,
+    /// Their file, when others may read it.
+    pub exposed_key_file: Option<ExposedKeyFile>,
     /// The base URL, where it is not the key file's.
     pub endpoint: Option<String>,
     /// The root, where it is not the key file's.
@@ -125,7 +128,9 @@ impl Config {
         settings.left_out.complain(&mut complaints);
         let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
-        let project = credentials.as_ref().and_then(Credentials::project);
+        let project = credentials
+            .as_ref()
+            .and_then(|chosen| chosen.credentials.project());
         let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
             .ca_certificate
@@ -136,17 +141,21 @@ impl Config {
             .as_deref()
             .and_then(|name| complaints.check("prometheus-namespace", checks::namespace(name)));
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
-        let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
-        let http = Http::of(&settings);
+        let (http, stop) = (Http::of(&settings), Stop::of(&settings));
         let quit_port =
             is_set(settings.quitquitquit).then(|| settings.admin_port.unwrap_or(ADMIN_PORT));
-        let Some(credentials) = credentials else {
+        let Some(credentials::Chosen {
+            credentials,
+            exposed,
+        }) = credentials
+        else {
             return Err(complaints);
         };
         let config = Self {
             instances,
             authority: AuthorityConfig {
                 credentials,
+                exposed_key_file: exposed,
                 endpoint,
                 root_pem,
                 user_agent: user_agent(settings.user_agent.as_deref()),
@@ -165,17 +174,24 @@ impl Config {
             connection_test: is_set(settings.run_connection_test),
             max_connections: settings.max_connections.filter(|most| *most > 0),
             dial_timeout: settings.dial_timeout.map_or(DIAL_TIMEOUT, |span| span.0),
-            stop: Stop {
-                accept_for: span(settings.min_sigterm_delay),
-                drain_for: span(settings.max_sigterm_delay),
-                exit_zero: is_set(settings.exit_zero_on_sigterm),
-            },
+            stop,
             http,
             metrics_namespace,
             quit_port,
             admin_socket: settings.admin_socket,
         };
         complaints.or(config)
+    }
+}
+
+impl Stop {
+    fn of(settings: &Settings) -> Self {
+        let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
+        Self {
+            accept_for: span(settings.min_sigterm_delay),
+            drain_for: span(settings.max_sigterm_delay),
+            exit_zero: settings.exit_zero_on_sigterm.unwrap_or_default(),
+        }
     }
 }
 

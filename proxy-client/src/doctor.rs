@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Place};
+use crate::config::{Config, ExposedKeyFile, Place};
 use crate::connector::Tunnel;
 use crate::serve::{Shared, trial};
 use crate::session::Served;
@@ -28,6 +28,7 @@ pub async fn examine(config: Config, clock: Clock) -> Vec<Report> {
         .account()
         .unwrap_or("no key file, but other credentials")
         .to_owned();
+    let exposed = config.authority.exposed_key_file.clone();
     let mut ladder = Ladder::new("");
     ladder.ok(Rung::Settings, "complete");
     let shared = Shared::new(
@@ -53,6 +54,7 @@ pub async fn examine(config: Config, clock: Clock) -> Vec<Report> {
             shared: &shared,
             served,
             account: &account,
+            exposed: exposed.as_ref(),
         };
         reports.push(patient.examine().await);
     }
@@ -64,6 +66,7 @@ struct Patient<'a> {
     shared: &'a Shared,
     served: Arc<Served>,
     account: &'a str,
+    exposed: Option<&'a ExposedKeyFile>,
 }
 
 impl Patient<'_> {
@@ -100,7 +103,7 @@ impl Patient<'_> {
         let info = self.served.connector.refresher.last_known();
         let text = match rung {
             Rung::Clock => return self.clock(ladder),
-            Rung::KeyFile => self.account.to_owned(),
+            Rung::KeyFile => return self.key_file(ladder),
             Rung::Ca => self.shared.authority.load().endpoint().to_owned(),
             Rung::Token => "accepted".to_owned(),
             Rung::Certificate => {
@@ -121,6 +124,17 @@ impl Patient<'_> {
             Rung::Settings | Rung::Database | Rung::Authentication | Rung::Transport => return,
         };
         ladder.ok(rung, &text);
+    }
+
+    fn key_file(&self, ladder: &mut Ladder) {
+        let account = self.account;
+        let Some(ExposedKeyFile { path, mode }) = self.exposed else {
+            return ladder.ok(Rung::KeyFile, account);
+        };
+        let reason = format!("{account}; its key file may be read by others (mode {mode:o})");
+        let fix = format!("chmod 600 {}", path.display());
+        let refusal = Refusal::new(Code::Settings, reason, fix);
+        ladder.warn(Rung::KeyFile, &refusal);
     }
 
     fn clock(&self, ladder: &mut Ladder) {

@@ -46,6 +46,11 @@ pub struct Settings {
     )]
     pub credentials_file: Option<PathBuf>,
 
+    /// Refuse a key file that other users may read; without this it is warned about.
+    #[arg(long, env = "CSQL_PROXY_STRICT_KEY_FILE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub strict_key_file: Option<bool>,
+
     /// The content of a key file.
     #[arg(
         short = 'j',
@@ -320,6 +325,7 @@ daemon::overlay!(Settings {
     instance,
     instances,
     credentials_file,
+    strict_key_file,
     json_credentials,
     token,
     sqladmin_api_endpoint,

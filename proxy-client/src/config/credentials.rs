@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use daemon::environment::Environment;
 use daemon::settings::Complaints;
-use transport::authority::Credentials;
+use tracing::warn;
 use transport::authority::credentials::METADATA_HOST;
+use transport::authority::{Credentials, CredentialsError};
 
 use crate::settings::Settings;
 
@@ -16,12 +17,37 @@ const METADATA_VARIABLE: &str = "GCE_METADATA_HOST";
 /// Where `gcloud auth application-default login` writes, below the folder of its settings.
 const WELL_KNOWN: &str = "application_default_credentials.json";
 
+/// A key file that others than its owner may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExposedKeyFile {
+    /// Where.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// What was chosen.
+pub(super) struct Chosen {
+    pub(super) credentials: Credentials,
+    pub(super) exposed: Option<ExposedKeyFile>,
+}
+
+impl Chosen {
+    const fn of_no_file(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            exposed: None,
+        }
+    }
+}
+
 /// Chooses and reads the credentials; `None` after a complaint.
 pub(super) fn choose(
     settings: &Settings,
     environment: &Environment,
     complaints: &mut Complaints,
-) -> Option<Credentials> {
+) -> Option<Chosen> {
+    let is_strict = settings.strict_key_file.unwrap_or_default();
     let given = [
         ("token", settings.token.is_some()),
         ("credentials-file", settings.credentials_file.is_some()),
@@ -39,31 +65,35 @@ pub(super) fn choose(
         return None;
     }
     if let Some(token) = &settings.token {
-        return Some(Credentials::StaticToken(token.clone().into()));
+        let token = Credentials::StaticToken(token.clone().into());
+        return Some(Chosen::of_no_file(token));
     }
     if let Some(path) = &settings.credentials_file {
-        return read("credentials-file", path, complaints);
+        return read("credentials-file", path, is_strict, complaints);
     }
     if let Some(json) = &settings.json_credentials {
-        return complaints.check("json-credentials", Credentials::parse(json));
+        let parsed = complaints.check("json-credentials", Credentials::parse(json));
+        return parsed.map(Chosen::of_no_file);
     }
-    default_credentials(environment, complaints)
+    default_credentials(environment, is_strict, complaints)
 }
 
 fn default_credentials(
     environment: &Environment,
+    is_strict: bool,
     complaints: &mut Complaints,
-) -> Option<Credentials> {
+) -> Option<Chosen> {
     if let Some(path) = environment.get(APPLICATION_CREDENTIALS) {
-        return read(APPLICATION_CREDENTIALS, Path::new(path), complaints);
+        let path = Path::new(path);
+        return read(APPLICATION_CREDENTIALS, path, is_strict, complaints);
     }
     let metadata = environment.get(METADATA_VARIABLE);
     if let Some(path) = well_known(environment).filter(|path| path.exists()) {
-        return read("the default credentials", &path, complaints);
+        return read("the default credentials", &path, is_strict, complaints);
     }
-    Some(Credentials::MetadataServer {
+    Some(Chosen::of_no_file(Credentials::MetadataServer {
         host: metadata.unwrap_or(METADATA_HOST).to_owned(),
-    })
+    }))
 }
 
 /// The file of the default credentials, where there is one.
@@ -82,7 +112,28 @@ fn well_known(environment: &Environment) -> Option<PathBuf> {
     Some(folder.join(WELL_KNOWN))
 }
 
-fn read(key: &str, path: &Path, complaints: &mut Complaints) -> Option<Credentials> {
+/// Kubernetes mounts secrets for everybody, and whoever comes from Google's proxy changes the image and nothing else:
+/// a file that others may read is warned about, and refused only to who asks for that.
+fn read(key: &str, path: &Path, is_strict: bool, complaints: &mut Complaints) -> Option<Chosen> {
     let key = format!("{key} {}", path.display());
-    complaints.check(key, Credentials::read(path))
+    let (read, exposed) = match Credentials::read_private(path) {
+        Err(error @ CredentialsError::Exposed { mode, .. }) if !is_strict => {
+            warn!(
+                key_file = key,
+                %error,
+                "the key file is used all the same: --strict-key-file refuses it"
+            );
+            let path = path.to_owned();
+            (
+                Credentials::read(&path),
+                Some(ExposedKeyFile { path, mode }),
+            )
+        }
+        read => (read, None),
+    };
+    let credentials = complaints.check(key, read)?;
+    Some(Chosen {
+        credentials,
+        exposed,
+    })
 }

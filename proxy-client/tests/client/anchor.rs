@@ -2,6 +2,7 @@
 
 mod tables;
 
+use crate::world::write_private;
 use clap::{Arg, ArgAction, CommandFactory as _, Parser as _};
 use daemon::environment::Environment;
 use proxy_client::config::Config;
@@ -123,7 +124,7 @@ async fn the_published_argument_lists_are_taken_or_refused_for_a_reason() {
     let (world, _) = crate::world::World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key.json");
-    std::fs::write(&key, world.ca.key_file()).unwrap();
+    write_private(&key, &world.ca.key_file());
     let key = key.to_str().unwrap();
     for (arguments, refused) in EXAMPLES {
         let given: Vec<String> = arguments

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::ca::{Instance, Mood};
 use crate::pki::CaKey;
-use crate::world::World;
+use crate::world::{World, write_private};
 
 /// A world whose CA knows `db1`, and a folder with a key file and nothing else.
 struct Site {
@@ -21,7 +21,7 @@ impl Site {
     async fn with(instance: Instance) -> Self {
         let (world, _) = World::with(instance).await;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("key.json"), world.ca.key_file()).unwrap();
+        write_private(&folder.path().join("key.json"), &world.ca.key_file());
         Self { world, folder }
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::agent::GREETING;
 use crate::program::{Running, free_port, program};
-use crate::world::{PATIENCE, World, first_words};
+use crate::world::{PATIENCE, World, first_words, write_private};
 
 /// A world whose key file lies in a folder.
 struct Site {
@@ -22,7 +22,7 @@ impl Site {
     async fn new() -> Self {
         let (world, _) = World::new().await;
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("key.json"), world.ca.key_file()).unwrap();
+        write_private(&folder.path().join("key.json"), &world.ca.key_file());
         Self { world, folder }
     }
 
@@ -85,6 +85,25 @@ async fn a_command_that_is_run_finds_the_tunnel_and_lends_its_exit_code() {
     let (code, out, err) = ended(&mut site.run(&["--unix-socket", &sockets], socket));
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(out, format!("{sockets}/demo:eu:db1\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_others_may_read_is_warned_about_once_and_refused_when_that_is_asked_for() {
+    let site = Site::new().await;
+    let key = site.path("key.json");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let advice = format!("chmod 600 {key}");
+    let (code, _, err) = ended(&mut site.run(&[], "exit 7"));
+    assert_eq!(code, Some(7), "{err}");
+    assert_eq!(err.matches(&advice).count(), 1, "{err}");
+    let strict = ("CSQL_PROXY_STRICT_KEY_FILE", "true");
+    let (code, _, err) = ended(site.run(&[], "exit 7").env(strict.0, strict.1));
+    assert_eq!(code, Some(64), "{err}");
+    assert_eq!(err.matches(&advice).count(), 1, "{err}");
+    assert_eq!(
+        ended(&mut site.run(&["--strict-key-file=false"], "exit 7")).0,
+        Some(7)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

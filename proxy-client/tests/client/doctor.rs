@@ -1,5 +1,6 @@
 //! Each broken rung is found, and nothing above it is believed.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use proto::admin::Status;
@@ -11,7 +12,7 @@ use crate::agent::Manner;
 use crate::ca::{Instance, Mood};
 use crate::program::program;
 use crate::time::Time;
-use crate::world::World;
+use crate::world::{World, write_private};
 
 /// MySQL's greeting.
 fn greeting() -> Vec<u8> {
@@ -155,12 +156,47 @@ async fn a_database_that_keeps_silent_ends_the_climb_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_file_that_others_may_read_is_a_rung_to_look_at_and_broken_to_who_is_strict() {
+    let (world, _) = World::new().await;
+    world.agent.manner(Manner::Saying(greeting()));
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.json");
+    write_private(&key, &world.ca.key_file());
+    let tunnel_port = format!("--tunnel-port={}", world.agent.address.port());
+    let credentials = format!("--credentials-file={}", key.display());
+    let doctor = |mode: u32, flags: &[&str]| {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let common = ["doctor", "--instance=db1", &tunnel_port, &credentials];
+        let flags = [&common, flags].concat();
+        let output = tokio::task::block_in_place(|| program(&flags).output().unwrap());
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text)
+    };
+    let fix = format!("chmod 600 {}", key.display());
+    let (code, text) = doctor(0o644, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("look    key file") && text.contains("(mode 644)") && text.contains(&fix),
+        "{text}"
+    );
+    let (code, text) = doctor(0o644, &["--strict-key-file"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("BROKEN  key file") && text.contains(&fix),
+        "{text}"
+    );
+    let (code, text) = doctor(0o600, &["--strict-key-file"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("ok      key file"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_program_says_it_in_json_without_secrets_and_with_its_exit_code() {
     let (world, _) = World::new().await;
     world.agent.manner(Manner::Saying(greeting()));
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key.json");
-    std::fs::write(&key, world.ca.key_file()).unwrap();
+    write_private(&key, &world.ca.key_file());
     let tunnel_port = format!("--tunnel-port={}", world.agent.address.port());
     let credentials = format!("--credentials-file={}", key.display());
     let doctor = |flags: &[&str]| {

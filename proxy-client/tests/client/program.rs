@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent::GREETING;
 use crate::ca::Instance;
-use crate::world::{World, first_words};
+use crate::world::{World, first_words, write_private};
 
 /// The program, without what the environment of the test has to say.
 pub(crate) fn program(flags: &[&str]) -> Command {
@@ -151,7 +151,7 @@ async fn it_says_where_it_listens_and_that_it_has_started_as_text_and_as_json() 
     let (world, _) = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key.json");
-    std::fs::write(&key, world.ca.key_file()).unwrap();
+    write_private(&key, &world.ca.key_file());
     for style in [&[][..], &["--structured-logs"]] {
         let (port, tunnel_port) = (free_port(), world.agent.address.port());
         let instance = format!("--instance=db1?port={port}&tunnel-port={tunnel_port}");

@@ -75,6 +75,7 @@ impl World {
             instances,
             authority: AuthorityConfig {
                 credentials: Credentials::parse(&self.ca.key_file()).unwrap(),
+                exposed_key_file: None,
                 endpoint: None,
                 root_pem: None,
                 user_agent: "test".into(),
@@ -204,4 +205,14 @@ pub(crate) fn error(bytes: &[u8]) -> (u16, String) {
 
 pub(crate) fn show(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
+}
+
+/// Writes a file that only its owner may read, as a key file is to be.
+pub(crate) fn write_private(path: &std::path::Path, content: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).unwrap();
+    file.write_all(content.as_bytes()).unwrap();
 }

@@ -126,3 +126,34 @@ fn metrics_and_the_port_to_quit_are_as_the_flags_say() {
         );
     }
 }
+
+#[test]
+fn a_key_file_that_others_may_read_is_taken_and_noted_wherever_it_is_named_unless_strictness_is_asked_for()
+ {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.json");
+    std::fs::write(&path, key_file()).unwrap();
+    let strict = folder.path().join("strict.toml");
+    std::fs::write(&strict, "strict-key-file = true\n").unwrap();
+    let strict = format!("--config-file={}", strict.display());
+    let file = path.to_str().unwrap();
+    let flag = format!("--credentials-file={file}");
+    let variable = [("GOOGLE_APPLICATION_CREDENTIALS", file)];
+    let named: [(&[&str], &[_]); 2] = [(&["db1", &flag], &[]), (&["db1"], &variable)];
+    for (flags, variables) in named {
+        let noted = |mode: u32, more: &[&str]| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let config = config_in(&[flags, more].concat(), variables);
+            config.map(|config| config.authority.exposed_key_file)
+        };
+        let exposed = ExposedKeyFile {
+            path: path.clone(),
+            mode: 0o644,
+        };
+        assert_eq!(noted(0o644, &[]).ok(), Some(Some(exposed)));
+        assert_eq!(noted(0o600, &[&strict]).ok(), Some(None));
+        let refused = noted(0o644, &[&strict]).expect_err("accepted").to_string();
+        assert!(refused.contains(&format!("chmod 600 {file}")), "{refused}");
+    }
+}
