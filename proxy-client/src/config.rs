@@ -3,6 +3,7 @@
 mod checks;
 mod credentials;
 mod guard;
+mod inherited;
 mod instance;
 mod logging;
 mod parameters;
@@ -19,6 +20,7 @@ use transport::authority::Credentials;
 
 use crate::settings::Settings;
 pub use credentials::ExposedKeyFile;
+pub use inherited::{Handed, Inherited};
 pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
 pub use place::{Address, POSTGRES_SOCKET, Place, Ports, Route};
@@ -35,6 +37,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Config {
     /// The instances, in the order in which they were given; at least one.
     pub instances: Vec<InstanceConfig>,
+    /// Listeners that were opened for some of them; their places are not used then.
+    pub inherited: Inherited,
     /// How the CA is reached.
     pub authority: AuthorityConfig,
     /// What keys are made.
@@ -128,9 +132,7 @@ impl Config {
         settings.left_out.complain(&mut complaints);
         let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
-        let project = credentials
-            .as_ref()
-            .and_then(|chosen| chosen.credentials.project());
+        let project = credentials.as_ref().and_then(credentials::Chosen::project);
         let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
             .ca_certificate
@@ -153,6 +155,7 @@ impl Config {
         };
         let config = Self {
             instances,
+            inherited: Inherited::new(),
             authority: AuthorityConfig {
                 credentials,
                 exposed_key_file: exposed,
@@ -181,6 +184,15 @@ impl Config {
             admin_socket: settings.admin_socket,
         };
         complaints.or(config)
+    }
+
+    /// Takes the listeners that the service manager opened for this process.
+    ///
+    /// # Errors
+    /// Complaints about those that fit no instance.
+    pub fn inherit(&mut self, environment: &Environment) -> Result<(), Complaints> {
+        self.inherited = inherited::take(environment, &self.instances)?;
+        Ok(())
     }
 }
 

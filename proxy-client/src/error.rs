@@ -235,6 +235,9 @@ pub enum MountError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// What was handed over cannot be used.
+    #[error("cannot use the socket that the service manager handed over")]
+    Inherited(#[source] std::io::Error),
     /// There is no port left.
     #[error("no port is left for the instance: give one with ?port=")]
     NoPort,

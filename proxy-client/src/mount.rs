@@ -10,7 +10,7 @@ use proto::Engine;
 use tracing::warn;
 use transport::accept::{Listener, UnixOptions};
 
-use crate::config::{Address, InstanceConfig, POSTGRES_SOCKET, Place, Ports};
+use crate::config::{Address, Handed, InstanceConfig, POSTGRES_SOCKET, Place, Ports};
 use crate::error::MountError;
 use crate::refresh::Told;
 
@@ -107,6 +107,18 @@ pub fn bind(spot: &Spot, options: &UnixOptions) -> Result<Vec<Listener>, MountEr
             Ok(vec![Listener::bind_unix_with(path, options)?])
         }
     }
+}
+
+/// Goes on with a listener that is there already.
+///
+/// # Errors
+/// [`MountError::Inherited`] with what the kernel says.
+pub fn adopt(handed: Handed) -> Result<Listener, MountError> {
+    let adopted = match handed {
+        Handed::Tcp(listener) => Listener::from_std(listener),
+        Handed::Unix(listener) => Listener::from_std_unix(listener),
+    };
+    adopted.map_err(MountError::Inherited)
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<Listener, MountError> {

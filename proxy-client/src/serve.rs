@@ -141,7 +141,7 @@ pub async fn start(
     if config.connection_test {
         trial::connect_all(&served).await?;
     }
-    mounts::bind_all(&served, &workers, &status, config.refresh)?;
+    mounts::bind_all(&served, config.inherited, &workers, &status, config.refresh)?;
     let doors = Doors {
         status: &status,
         shared: &shared,

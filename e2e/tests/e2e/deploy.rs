@@ -38,6 +38,9 @@ const EXAMPLES: [Example; 3] = [
     },
 ];
 
+/// Not a unit that starts a program: it starts one of [`UNITS`].
+const SOCKET: &str = "deploy/systemd/cloudsql-proxy.socket";
+
 const UNITS: [&str; 3] = ["cloudsql-ca", "cloudsql-proxy-server", "cloudsql-proxy"];
 
 fn shipped(folder: &str, end: &str) -> Vec<PathBuf> {
@@ -138,8 +141,12 @@ fn verify(name: &str, change: impl FnOnce(String) -> String) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("{name}.service"));
     std::fs::write(&path, change(unit(name))).unwrap();
+    verified(&path)
+}
+
+fn verified(path: &Path) -> (bool, String) {
     let mut command = Command::new("systemd-analyze");
-    command.args(["verify", "--man=no"]).arg(&path);
+    command.args(["verify", "--man=no"]).arg(path);
     let output = command.output();
     let Output { status, stderr, .. } = output.expect("systemd-analyze: run e2e/setup/all");
     (status.success(), String::from_utf8(stderr).unwrap())
@@ -157,11 +164,40 @@ fn unit(name: &str) -> String {
 
 #[test]
 fn systemd_takes_every_unit_without_a_word() {
-    let shipped = shipped("systemd", ".service");
+    let mut shipped = shipped("systemd", "");
+    let socket = project().join(SOCKET);
+    shipped.retain(|file| *file != socket);
+    let is_service = |file: &PathBuf| file.extension().is_some_and(|end| end == "service");
+    assert!(shipped.iter().all(is_service), "{shipped:?}");
     assert_eq!(shipped.len(), UNITS.len(), "{shipped:?}");
     for name in UNITS {
         assert_eq!(verify(name, |unit| unit), (true, String::new()), "{name}");
     }
+}
+
+#[test]
+fn systemd_takes_the_socket_beside_its_service_and_its_name_is_an_instance_of_the_example() {
+    let text = std::fs::read_to_string(project().join(SOCKET)).unwrap();
+    let beside = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let service = folder.path().join("cloudsql-proxy.service");
+        std::fs::write(service, unit("cloudsql-proxy")).unwrap();
+        let path = folder.path().join("cloudsql-proxy.socket");
+        std::fs::write(&path, text).unwrap();
+        verified(&path)
+    };
+    assert_eq!(beside(&text), (true, String::new()));
+    let (_, told) = beside(&text.replace("FileDescriptorName", "FileDescriptorNme"));
+    assert!(told.contains("FileDescriptorNme"), "{told}");
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("FileDescriptorName="));
+    let settings = project().join("deploy/settings/proxy.toml");
+    let settings = std::fs::read_to_string(settings).unwrap();
+    assert!(
+        settings.contains(&format!("\"{}\"", name.unwrap())),
+        "{name:?}"
+    );
 }
 
 #[test]

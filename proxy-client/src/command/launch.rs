@@ -48,10 +48,14 @@ impl Arguments {
 
 /// Serves until told to stop.
 pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
-    let (config, files) = match configure_all(settings, Purpose::Serving) {
+    let (mut config, files) = match configure_all(settings, Purpose::Serving) {
         Ok(configured) => configured,
         Err(exit) => return exit,
     };
+    // Before the runtime starts its threads.
+    if let Err(wrong) = config.inherit(&Environment::of_process()) {
+        return complain(PROGRAM, &wrong);
+    }
     block_on(async {
         let signals = TaskTracker::new();
         let shutdown = match Shutdown::on_signals(&signals) {

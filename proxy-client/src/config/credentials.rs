@@ -33,6 +33,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// The project whose instances a short name means.
+    pub(super) fn project(&self) -> Option<&str> {
+        self.credentials.project()
+    }
+
     const fn of_no_file(credentials: Credentials) -> Self {
         Self {
             credentials,

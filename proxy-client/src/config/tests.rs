@@ -44,7 +44,7 @@ fn config_in(flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, Compl
 }
 
 /// With a token, so that credentials are nobody's concern.
-fn config(flags: &[&str]) -> Result<Config, Complaints> {
+pub(super) fn config(flags: &[&str]) -> Result<Config, Complaints> {
     let flags: Vec<&str> = flags.iter().copied().chain(["--token=t"]).collect();
     config_in(&flags, &[])
 }

@@ -13,7 +13,7 @@ use transport::accept::{Listener, accept_loop};
 use transport::error::chain;
 
 use super::{LOOKUP, StartError, Workers};
-use crate::config::{Place, Ports, Refresh};
+use crate::config::{Inherited, Place, Ports, Refresh};
 use crate::error::MountError;
 use crate::health::Status;
 use crate::mount::{self, Spot};
@@ -29,14 +29,15 @@ const LOOKUP_RETRY: Duration = Duration::from_secs(1);
 /// Binds all instances. One that fails does not stop the others.
 pub(super) fn bind_all(
     served: &[Arc<Served>],
+    mut inherited: Inherited,
     workers: &Workers,
     status: &Arc<Status>,
     refresh: Refresh,
 ) -> Result<(), StartError> {
-    warn_of_strangers(served);
+    warn_of_strangers(served, &inherited);
     let ports = Arc::new(Mutex::new(Ports::default()));
     let mut problems = Vec::new();
-    for served in served {
+    for (at, served) in served.iter().enumerate() {
         let known = served.connector.refresher.told().is_some();
         let mount = Mount {
             served: Arc::clone(served),
@@ -46,6 +47,14 @@ pub(super) fn bind_all(
             refresh,
             listening: Mutex::default(),
         };
+        if let Some(handed) = inherited.remove(&at) {
+            // Where applications look for it is the service manager's to say: nothing is put right later.
+            match mount::adopt(handed) {
+                Ok(listener) => mount.listen(listener),
+                Err(problem) => problems.push(mount.complain(&problem)),
+            }
+            continue;
+        }
         let spot = match mount.spot() {
             Ok(spot) => spot,
             Err(problem) => {
@@ -56,13 +65,7 @@ pub(super) fn bind_all(
         let is_bound = match mount.bind(&spot) {
             Ok(()) => true,
             Err(problem) => {
-                let problem = chain(&problem);
-                error!(
-                    instance = served.label(),
-                    error = problem,
-                    "instance cannot be listened for"
-                );
-                problems.push(problem);
+                problems.push(mount.complain(&problem));
                 false
             }
         };
@@ -77,13 +80,16 @@ pub(super) fn bind_all(
 }
 
 /// A port at all addresses is had by asking for it, and not without a word about who else reaches it.
-fn warn_of_strangers(served: &[Arc<Served>]) {
-    let is_open = |served: &&Arc<Served>| {
-        let is_wildcard = matches!(&served.config.place,
-            Place::Tcp { address, .. } if address.is_wildcard());
+fn warn_of_strangers(served: &[Arc<Served>], inherited: &Inherited) {
+    let is_open = |(at, served): &(usize, &Arc<Served>)| {
+        let is_wildcard = match (inherited.get(at), &served.config.place) {
+            (Some(handed), _) => handed.is_wildcard(),
+            (None, Place::Tcp { address, .. }) => address.is_wildcard(),
+            (None, Place::UnixFolder(_) | Place::UnixPath(_)) => false,
+        };
         is_wildcard && served.config.callers.networks.is_empty()
     };
-    let instances = served.iter().filter(is_open).count();
+    let instances = served.iter().enumerate().filter(is_open).count();
     if instances > 0 {
         warn!(
             instances,
@@ -110,6 +116,17 @@ struct Listening {
 }
 
 impl Mount {
+    /// Logs why the instance is not listened for, and says it.
+    fn complain(&self, problem: &MountError) -> String {
+        let problem = chain(problem);
+        error!(
+            instance = self.served.label(),
+            error = problem,
+            "instance cannot be listened for"
+        );
+        problem
+    }
+
     fn spot(&self) -> Result<Spot, String> {
         let known = self.served.connector.refresher.told();
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@
     reason = "what goes wrong in a test ends it"
 )]
 
+mod activation;
 mod agent;
 mod anchor;
 mod ca;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daemon::shutdown::{Shutdown, Signal};
 use proxy_client::config::{
-    AuthorityConfig, Config, InstanceConfig, Keys, Place, Refresh, Route, Stop, Wanted,
+    AuthorityConfig, Config, Inherited, InstanceConfig, Keys, Place, Refresh, Route, Stop, Wanted,
 };
 use proxy_client::serve::{Running, start};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -73,6 +73,7 @@ impl World {
     pub(crate) fn config(&self, instances: Vec<InstanceConfig>) -> Config {
         Config {
             instances,
+            inherited: Inherited::new(),
             authority: AuthorityConfig {
                 credentials: Credentials::parse(&self.ca.key_file()).unwrap(),
                 exposed_key_file: None,

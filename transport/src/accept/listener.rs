@@ -60,6 +60,19 @@ impl Listener {
         })
     }
 
+    /// Takes over a Unix listener that somebody else made and keeps: its path stays when this is dropped.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let placed = unix::Placed::of_others(&listener)?;
+        Ok(Self {
+            kind: Kind::Unix(UnixListener::from_std(listener)?, placed),
+            options: TcpOptions::default(),
+        })
+    }
+
     /// Listens on a Unix socket with these permission bits; its path is removed when the listener is dropped.
     ///
     /// A socket left over by a process that is gone is replaced; one that somebody answers on, and anything that

@@ -27,7 +27,7 @@ const MAX_TRIES: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Placed {
     path: PathBuf,
-    /// None for an abstract name: it goes with the socket.
+    /// None for an abstract name, which goes with the socket, and for what others made.
     file: Option<FileId>,
 }
 
@@ -36,6 +36,18 @@ pub(super) struct Placed {
 struct FileId(u64, u64);
 
 impl Placed {
+    /// Where a listener stands that is not ours to remove.
+    pub(super) fn of_others(listener: &std::os::unix::net::UnixListener) -> io::Result<Self> {
+        use std::os::linux::net::SocketAddrExt as _;
+        let address = listener.local_addr()?;
+        let path = match (address.as_pathname(), address.as_abstract_name()) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(name)) => PathBuf::from(format!("{ABSTRACT}{}", name.escape_ascii())),
+            (None, None) => PathBuf::from("a socket without a name"),
+        };
+        Ok(Self { path, file: None })
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
