@@ -17,13 +17,14 @@ use daemon::settings::{Complaints, Span};
 use proto::TUNNEL_PORT;
 use tracing::info;
 use transport::authority::Credentials;
+use transport::socket::Proxies;
 
 use crate::settings::Settings;
 pub use credentials::ExposedKeyFile;
 pub use inherited::{Handed, Inherited};
 pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
-pub use place::{Address, POSTGRES_SOCKET, Place, Ports, Route};
+pub use place::{Address, HostPort, POSTGRES_SOCKET, Place, Ports, Route};
 
 /// Google's default for the health server.
 const HTTP_ADDRESS: &str = "localhost";
@@ -77,6 +78,8 @@ pub struct AuthorityConfig {
     pub user_agent: String,
     /// Who pays.
     pub quota_project: Option<String>,
+    /// Which way out is taken, to the CA and to agents.
+    pub proxies: Proxies,
 }
 
 /// What keys are made.
@@ -132,6 +135,7 @@ impl Config {
         settings.left_out.complain(&mut complaints);
         let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
+        let proxies = checks::proxies(environment, &mut complaints);
         let project = credentials.as_ref().and_then(credentials::Chosen::project);
         let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
@@ -163,6 +167,7 @@ impl Config {
                 root_pem,
                 user_agent: user_agent(settings.user_agent.as_deref()),
                 quota_project: settings.quota_project,
+                proxies,
             },
             keys: if is_set(settings.rsa_keys) {
                 Keys::Rsa
@@ -245,6 +250,10 @@ fn instances(
         port: settings.port.filter(|port| *port != 0),
         unix_socket: settings.unix_socket.clone(),
         tunnel_port: settings.tunnel_port.unwrap_or(TUNNEL_PORT),
+        connect_to: settings
+            .connect_to
+            .as_deref()
+            .and_then(|text| complaints.check("connect-to", text.parse())),
         route: Route::of(settings.private_ip, settings.psc, settings.auto_ip),
         socket: guard::socket(settings, complaints),
         callers: guard::callers(settings, complaints),

@@ -9,9 +9,10 @@ use std::time::Duration;
 use proto::frame::Hello;
 use proto::machine::Inputs;
 use tokio::time::Instant;
-use transport::socket::TcpOptions;
+use transport::socket::{Proxies, TcpOptions};
 use transport::tls::TlsStream;
 
+use crate::config::HostPort;
 use crate::error::SessionError;
 use crate::refresh::{ConnectionInfo, Refresher};
 
@@ -21,6 +22,10 @@ pub struct Connector {
     pub refresher: Arc<Refresher>,
     /// The port of the agents.
     pub tunnel_port: u16,
+    /// Where the agent is, whatever the CA says.
+    pub connect_to: Option<HostPort>,
+    /// Which way out is taken.
+    pub proxies: Proxies,
 }
 
 /// How long each leg of a tunnel's opening took.
@@ -73,6 +78,14 @@ impl Connector {
         })
     }
 
+    /// Where agents are dialled: whom they must prove to be does not depend on it.
+    pub(crate) fn targets<'a>(&'a self, info: &'a ConnectionInfo) -> (&'a [String], u16) {
+        match &self.connect_to {
+            Some(HostPort { host, port }) => (std::slice::from_ref(host), *port),
+            None => (&info.addresses, self.tunnel_port),
+        }
+    }
+
     async fn attempt(
         &self,
         info: &Arc<ConnectionInfo>,
@@ -86,7 +99,8 @@ impl Connector {
             now - std::mem::replace(&mut begun, now)
         };
         let options = TcpOptions::default();
-        let dialled = dial::any(&info.addresses, self.tunnel_port, &options, deadline).await;
+        let (addresses, port) = self.targets(info);
+        let dialled = dial::any(addresses, port, &self.proxies, &options, deadline).await;
         let socket = match dialled {
             Ok(socket) => socket,
             Err(error) => {

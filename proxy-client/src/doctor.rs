@@ -114,10 +114,11 @@ impl Patient<'_> {
                 format!("serial {serial}, valid for {minutes} min{took}")
             }
             Rung::Tcp => {
-                let addresses = info.map(|info| info.addresses.join(", "));
-                let port = self.served.connector.tunnel_port;
+                let connector = &self.served.connector;
+                let targets = info.as_ref().map(|info| connector.targets(info));
+                let (addresses, port) = targets.unwrap_or_default();
                 let took = millis(legs.map(|legs| legs.tcp));
-                format!("{} port {port}{took}", addresses.unwrap_or_default())
+                format!("{} port {port}{took}", addresses.join(", "))
             }
             Rung::Tls => format!("both sides proved{}", millis(legs.map(|legs| legs.tls))),
             Rung::Policy => "admitted".to_owned(),

@@ -170,6 +170,10 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_TUNNEL_PORT", value_name = "PORT")]
     pub tunnel_port: Option<u16>,
 
+    /// Connect to this address in place of those that the CA names. The agent there has to prove that it is the instance's.
+    #[arg(long, env = "CSQL_PROXY_CONNECT_TO", value_name = "HOST:PORT")]
+    pub connect_to: Option<String>,
+
     /// Use RSA keys, as Google's connectors do, in place of ECDSA P-256.
     #[arg(long, env = "CSQL_PROXY_RSA_KEYS", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
@@ -346,6 +350,7 @@ daemon::overlay!(Settings {
     psc,
     auto_ip,
     tunnel_port,
+    connect_to,
     rsa_keys,
     lazy_refresh,
     run_connection_test,

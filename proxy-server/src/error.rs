@@ -132,6 +132,7 @@ fn database_unreachable(error: &DialError) -> Refusal {
         DialError::Resolve { .. } | DialError::NoAddress { .. } => "its name does not resolve",
         DialError::Unreachable { .. } | DialError::Unix { .. } => "it does not accept connections",
         DialError::Deadline { .. } => "it does not answer in time",
+        DialError::Proxy { .. } => "the proxy on the way does not open it",
     };
     Refusal::new(
         Code::DatabaseUnreachable,

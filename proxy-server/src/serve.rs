@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::environment::Environment;
 use daemon::shutdown::Shutdown;
 use proto::mysql::RsaKey;
 use tokio::sync::Semaphore;
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use transport::accept::{Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
+use transport::socket::Proxies;
 use transport::tls::{PrivateKey, TlsServer};
 use transport::tunnel;
 
@@ -89,12 +91,18 @@ fn ca(
     key: PrivateKey,
 ) -> Result<Ca, ServeError> {
     let project = credentials.project().unwrap_or_default().to_owned();
+    let environment = Environment::of_process();
+    let proxies = Proxies::read(|name| environment.get(name)).map_err(|wrong| {
+        let told = wrong.iter().map(|(name, problem)| format!("{name} {problem}"));
+        setup("the proxy to the CA", told.collect::<Vec<_>>().join("; "))
+    })?;
     let authority = Authority::new(AuthoritySettings {
         endpoint: None,
         root_pem,
         credentials,
         user_agent: format!("cloudsql-proxy-server/{}", env!("CARGO_PKG_VERSION")),
         quota_project: None,
+        proxies,
         clock: daemon::clock::system(),
     })
     .map_err(|error| setup("the CA's API", error.to_string()))?;

@@ -24,6 +24,7 @@ pub use error::{AuthorityError, Failure};
 pub use skew::Skew;
 
 use crate::Clock;
+use crate::socket::Proxies;
 use crate::tls::PrivateKey;
 use http::{Http, HttpSettings};
 use skew::SkewMeter;
@@ -44,6 +45,8 @@ pub struct AuthoritySettings {
     pub user_agent: String,
     /// Whose quota at Google is used.
     pub quota_project: Option<String>,
+    /// Which way out is taken to the CA.
+    pub proxies: Proxies,
     /// The machine's clock.
     pub clock: Clock,
 }
@@ -75,6 +78,7 @@ impl Authority {
             root_pem: root_pem.as_deref(),
             user_agent: settings.user_agent,
             quota_project: settings.quota_project,
+            proxies: settings.proxies,
             skew: Arc::clone(&skew),
         })?;
         Ok(Self {

@@ -95,6 +95,16 @@ pub enum DialError {
         /// What was dialled.
         target: String,
     },
+    /// The proxy on the way does not open it.
+    #[error("no way to {target} through the proxy {proxy}: {said}")]
+    Proxy {
+        /// Which, without user and password.
+        proxy: String,
+        /// What was dialled.
+        target: String,
+        /// What the proxy said, or how it failed.
+        said: String,
+    },
 }
 
 /// Addresses that were tried, each with its answer.
@@ -118,6 +128,7 @@ impl DialError {
             Self::Resolve { .. } | Self::NoAddress { .. } => "dial-resolve",
             Self::Unreachable { .. } | Self::Unix { .. } => "dial-unreachable",
             Self::Deadline { .. } => "dial-deadline",
+            Self::Proxy { .. } => "dial-proxy",
         }
     }
 
@@ -136,6 +147,9 @@ impl DialError {
                 "check that it runs, and that no firewall is between"
             }
             Self::Deadline { .. } => "check the network and firewalls between",
+            Self::Proxy { .. } => {
+                "check the proxy and its rules, and ALL_PROXY; NO_PROXY names who is reached without it"
+            }
         };
         Refusal::new(code, chain(self), hint)
     }

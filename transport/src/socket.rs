@@ -1,6 +1,7 @@
 //! Sockets: TCP and Unix as one type, their options, and who is at the other end.
 
 mod dial;
+mod proxy;
 
 use std::fmt;
 use std::io;
@@ -15,6 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tracing::debug;
 
 pub use dial::{dial_tcp, dial_unix};
+pub use proxy::{Exempt, Proxies, Proxy, dial_through};
 
 /// Options of a TCP leg. `TCP_NODELAY` is always on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,6 +98,7 @@ fn authority(config: AuthorityConfig) -> Result<Authority, transport::authority:
         credentials: config.credentials,
         user_agent: config.user_agent,
         quota_project: config.quota_project,
+        proxies: config.proxies,
         clock: daemon::clock::system(),
     })
 }

@@ -1,6 +1,8 @@
 //! What flags may not say together, and single values that are checked.
 
+use daemon::environment::Environment;
 use daemon::settings::Complaints;
+use transport::socket::Proxies;
 
 use crate::settings::Settings;
 
@@ -71,4 +73,15 @@ pub(super) fn namespace(name: &str) -> Result<String, String> {
     (is_plain && name.starts_with(|first: char| !first.is_ascii_digit()))
         .then(|| name.to_owned())
         .ok_or_else(|| format!("expected letters, digits and underscores, found {name:?}"))
+}
+
+/// Which way out is taken, as the variables say that all programs read.
+pub(super) fn proxies(environment: &Environment, complaints: &mut Complaints) -> Proxies {
+    let read = Proxies::read(|name| environment.get(name));
+    read.unwrap_or_else(|wrong| {
+        for (variable, problem) in wrong {
+            complaints.add(variable, problem);
+        }
+        Proxies::default()
+    })
 }

@@ -8,7 +8,7 @@ use proto::instance::check_label;
 use transport::accept::{Callers, UnixOptions};
 
 use super::parameters::Parameters;
-use super::place::{Defaults, Place, Route};
+use super::place::{Defaults, HostPort, Place, Route};
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct InstanceConfig {
     pub route: Route,
     /// On which port.
     pub tunnel_port: u16,
+    /// Where the agent is, whatever the CA says.
+    pub connect_to: Option<HostPort>,
     /// How its Unix socket is guarded.
     pub socket: UnixOptions,
     /// Who may use its listener.
@@ -95,6 +97,7 @@ pub(super) fn parse(
     let place = parameters.place(defaults);
     let route = parameters.route(defaults);
     let tunnel_port = parameters.number("tunnel-port");
+    let connect_to = parameters.connect_to(defaults);
     let socket = parameters.socket(defaults);
     let callers = parameters.callers(defaults);
     if let Place::UnixPath(path) = &place {
@@ -110,6 +113,7 @@ pub(super) fn parse(
             place,
             route,
             tunnel_port: tunnel_port.unwrap_or(defaults.tunnel_port),
+            connect_to,
             socket,
             callers,
         }),

@@ -7,11 +7,11 @@ use daemon::settings::{Complaints, nearest};
 use transport::accept::{Callers, UnixOptions};
 
 use super::guard;
-use super::place::{Defaults, Place, Route};
+use super::place::{Defaults, HostPort, Place, Route};
 use crate::settings::{LEFT_OUT, is_left_out};
 
 /// The parameters that an instance may have: Google's, then ours.
-pub(super) const PARAMETERS: [&str; 15] = [
+pub(super) const PARAMETERS: [&str; 16] = [
     "address",
     "port",
     "unix-socket",
@@ -22,6 +22,7 @@ pub(super) const PARAMETERS: [&str; 15] = [
     "sql-data",
     "auto-ip",
     "tunnel-port",
+    "connect-to",
     "socket-mode",
     "socket-group",
     "allow-uid",
@@ -132,6 +133,14 @@ impl Parameters {
         match given {
             [None, None, None] => defaults.route,
             [private_ip, psc, auto_ip] => Route::of(private_ip, psc, auto_ip),
+        }
+    }
+
+    /// Where the agent is, whatever the CA says.
+    pub(super) fn connect_to(&mut self, defaults: &Defaults) -> Option<HostPort> {
+        match self.get("connect-to").map(str::parse) {
+            Some(parsed) => self.check("connect-to", parsed),
+            None => defaults.connect_to.clone(),
         }
     }
 

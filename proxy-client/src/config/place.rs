@@ -30,6 +30,44 @@ pub enum Place {
     UnixPath(PathBuf),
 }
 
+/// A host and a port, as in `agent.example:3307` or `[fd00::1]:3307`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name or the address, an IPv6 address without its brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected HOST:PORT, as in agent.example:3307, found {text:?}");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let is_host = match bare {
+            Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && !host.contains([':', '/', '@', '[', ']', ' ']),
+        };
+        let port = port.parse().ok().filter(|port| *port != 0 && is_host);
+        Ok(Self {
+            port: port.ok_or_else(wrong)?,
+            host: bare.unwrap_or(host).to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// Where a port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -117,6 +155,7 @@ pub(super) struct Defaults {
     pub(super) port: Option<u16>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) tunnel_port: u16,
+    pub(super) connect_to: Option<HostPort>,
     pub(super) route: Route,
     pub(super) socket: UnixOptions,
     pub(super) callers: Callers,

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use transport::error::DialError;
-use transport::socket::{TcpOptions, dial_tcp};
+use transport::socket::{Proxies, TcpOptions, dial_through};
 
 /// How long an address is waited for before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -16,17 +16,21 @@ const HEAD_START: Duration = Duration::from_millis(300);
 pub(super) async fn any(
     addresses: &[String],
     port: u16,
+    proxies: &Proxies,
     options: &TcpOptions,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
-    let options = Arc::new(*options);
+    let way = Arc::new((proxies.clone(), *options));
     let mut waiting = addresses.iter();
     let mut attempts: JoinSet<Result<TcpStream, DialError>> = JoinSet::new();
     let mut failed = None;
     loop {
         if let Some(address) = waiting.next() {
-            let (address, options) = (address.clone(), Arc::clone(&options));
-            attempts.spawn(async move { dial_tcp(&address, port, &options, deadline).await });
+            let (address, way) = (address.clone(), Arc::clone(&way));
+            attempts.spawn(async move {
+                let (proxies, options) = &*way;
+                dial_through(proxies, &address, port, options, deadline).await
+            });
         }
         let is_last = waiting.len() == 0;
         let ended = if is_last {
@@ -69,7 +73,14 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let begun = Instant::now();
         let addresses = ["127.0.0.3".to_owned(), "127.0.0.2".to_owned()];
-        let stream = any(&addresses, port, &TcpOptions::default(), soon()).await;
+        let stream = any(
+            &addresses,
+            port,
+            &Proxies::default(),
+            &TcpOptions::default(),
+            soon(),
+        )
+        .await;
         assert_eq!(
             stream.unwrap().peer_addr().unwrap().ip().to_string(),
             "127.0.0.2"
@@ -83,9 +94,15 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let addresses = ["127.0.0.1".to_owned(), "127.0.0.4".to_owned()];
-        let error = any(&addresses, port, &TcpOptions::default(), soon())
-            .await
-            .unwrap_err();
+        let error = any(
+            &addresses,
+            port,
+            &Proxies::default(),
+            &TcpOptions::default(),
+            soon(),
+        )
+        .await
+        .unwrap_err();
         assert!(error.to_string().contains("127.0.0.1"), "{error}");
     }
 }

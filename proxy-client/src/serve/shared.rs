@@ -8,6 +8,7 @@ use daemon::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::authority::{Authority, AuthorityError, AuthoritySettings};
+use transport::socket::Proxies;
 use transport::tls::PrivateKey;
 
 use super::StartError;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sessions: Sessions,
     key: PrivateKey,
+    proxies: Proxies,
     dial_timeout: Duration,
 }
 
@@ -41,6 +43,7 @@ impl Shared {
             Keys::Rsa => PrivateKey::generate_rsa2048(),
         }?;
         Ok(Self {
+            proxies: authority.proxies.clone(),
             authority: Arc::new(ArcSwap::from_pointee(connect_to(authority, clock)?)),
             metrics: Arc::new(Metrics::new(session::session_id(), metrics_namespace)),
             sessions: Sessions::default(),
@@ -67,6 +70,8 @@ impl Shared {
         let connector = Connector {
             refresher: Refresher::new(source, tasks.clone()),
             tunnel_port: config.tunnel_port,
+            connect_to: config.connect_to.clone(),
+            proxies: self.proxies.clone(),
         };
         let served = Served::new(
             config,
@@ -91,6 +96,7 @@ pub(super) fn connect_to(
         credentials: config.credentials,
         user_agent: config.user_agent,
         quota_project: config.quota_project,
+        proxies: config.proxies,
         clock,
     })
 }

@@ -23,6 +23,7 @@ mod many;
 mod outage;
 mod pki;
 mod program;
+mod reach;
 mod refusals;
 mod reload;
 mod renewal;

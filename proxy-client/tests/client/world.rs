@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use transport::accept::{Callers, UnixOptions};
 use transport::authority::Credentials;
+use transport::socket::Proxies;
 
 use crate::agent::{Agent, GREETING};
 use crate::ca::{Ca, Instance};
@@ -65,6 +66,7 @@ impl World {
             },
             route: Route::Public,
             tunnel_port: self.agent.address.port(),
+            connect_to: None,
             socket: UnixOptions::of_mode(0o660),
             callers: Callers::default(),
         }
@@ -81,6 +83,7 @@ impl World {
                 root_pem: None,
                 user_agent: "test".into(),
                 quota_project: None,
+                proxies: Proxies::default(),
             },
             keys: Keys::P256,
             refresh: Refresh::Ahead,

@@ -11,6 +11,7 @@ use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use super::error::{AuthorityError, Failure};
 use super::https;
 use super::skew::SkewMeter;
+use crate::socket::Proxies;
 
 /// Longest wait for a connection, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ pub(super) struct HttpSettings<'a> {
     pub(super) root_pem: Option<&'a str>,
     pub(super) user_agent: String,
     pub(super) quota_project: Option<String>,
+    pub(super) proxies: Proxies,
     pub(super) skew: Arc<SkewMeter>,
 }
 
@@ -39,6 +41,7 @@ pub(super) struct HttpSettings<'a> {
 pub(super) struct Http {
     client: Client,
     direct: Client,
+    proxies: Arc<Proxies>,
     skew: Arc<SkewMeter>,
 }
 
@@ -56,7 +59,7 @@ impl Http {
             failure: Failure::Settings(problem),
             skew: None,
         };
-        let url = checked(endpoint).map_err(wrong)?;
+        checked(endpoint).map_err(wrong)?;
         if let Some(token_uri) = settings.token_uri {
             checked(token_uri).map_err(wrong)?;
         }
@@ -73,11 +76,9 @@ impl Http {
             .tls_certs_only([])
             .build()
             .map_err(no_client)?;
-        let mut builder = plain_builder(&settings.user_agent)
+        let proxies = Arc::new(settings.proxies);
+        let mut builder = through(plain_builder(&settings.user_agent), &proxies)
             .default_headers(headers(settings.quota_project).map_err(wrong)?);
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
         if let Some(pem) = settings.root_pem {
             let roots = Certificate::from_pem_bundle(pem.as_bytes())
                 .ok()
@@ -90,6 +91,7 @@ impl Http {
         Ok(Self {
             client,
             direct,
+            proxies,
             skew,
         })
     }
@@ -112,7 +114,28 @@ impl Http {
             Err(error) if is_stale(&error) => self.attempt(request()?).await,
             done => done,
         }
-        .map_err(|error| self.error(url, failure(&error)))
+        .map_err(|error| self.error(url, self.on_the_way(url, &error)))
+    }
+
+    /// What failed; where a proxy stands on the way and no connection came about, which one.
+    fn on_the_way(&self, url: &str, trouble: &Trouble) -> Failure {
+        let url = Url::parse(url).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        let proxy = host.and_then(|host| self.proxies.of_https(host));
+        match (failure(trouble), proxy, trouble) {
+            (
+                failure @ (Failure::Refused | Failure::Broken(_)),
+                Some(proxy),
+                Trouble::Request(error),
+            ) if error.is_connect() => {
+                let said = match failure {
+                    Failure::Refused => "it does not accept connections".to_owned(),
+                    _ => https::innermost(error),
+                };
+                Failure::Broken(format!("no way through the proxy {proxy}: {said}"))
+            }
+            (failure, _, _) => failure,
+        }
     }
 
     /// Sends without a proxy and whatever the scheme: to the metadata server, which is on this machine's own link.
@@ -159,6 +182,19 @@ fn plain_builder(user_agent: &str) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(user_agent)
         .dns_resolver(Resolver)
+}
+
+/// The one decision about proxies, and never the HTTP client's own.
+fn through(builder: reqwest::ClientBuilder, proxies: &Arc<Proxies>) -> reqwest::ClientBuilder {
+    let builder = builder.no_proxy();
+    if proxies.is_empty() {
+        return builder;
+    }
+    let proxies = Arc::clone(proxies);
+    builder.proxy(reqwest::Proxy::custom(move |url| {
+        let proxy = url.host_str().and_then(|host| proxies.of_https(host));
+        proxy.map(|proxy| proxy.url().clone())
+    }))
 }
 
 /// An attempt gave no answer.

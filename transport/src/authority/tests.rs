@@ -4,4 +4,5 @@ mod calls;
 mod credentials;
 mod fake;
 mod https;
+mod proxies;
 mod tokens;

@@ -69,7 +69,7 @@ pub async fn dial_unix(path: &Path, deadline: Instant) -> Result<UnixStream, Dia
 }
 
 /// Host and port as people write them.
-fn target(host: &str, port: u16) -> String {
+pub(super) fn target(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")
     } else {
@@ -77,7 +77,8 @@ fn target(host: &str, port: u16) -> String {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+/// All addresses of a host, in the resolver's order.
+pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Ok(ip) = bare.unwrap_or(host).parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);

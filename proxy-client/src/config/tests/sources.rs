@@ -157,3 +157,57 @@ fn a_key_file_that_others_may_read_is_taken_and_noted_wherever_it_is_named_unles
         assert!(refused.contains(&format!("chmod 600 {file}")), "{refused}");
     }
 }
+
+#[test]
+fn the_agents_address_may_be_given_for_all_instances_and_for_one() {
+    let config = config(&[
+        "p:r:a",
+        "p:r:b?connect-to=[fd00::1]:4307",
+        "--connect-to=agent.example:3307",
+    ])
+    .unwrap();
+    let shown = config.instances.iter().map(|one| one.connect_to.as_ref());
+    let shown: Vec<_> = shown.map(|to| to.map(ToString::to_string)).collect();
+    let wanted = ["agent.example:3307", "[fd00::1]:4307"].map(|to| Some(to.to_owned()));
+    assert_eq!(shown, wanted);
+    for wrong in [
+        "agent",
+        "agent:0",
+        ":3307",
+        "fd00::1:3307",
+        "[x]:1",
+        "https://a:1",
+    ] {
+        let flag = format!("--connect-to={wrong}");
+        let found = config_in(&["p:r:a", "--token=t", &flag], &[]);
+        let found = found.err().map(|complaints| complaints.to_string());
+        let found = found.unwrap_or_default();
+        assert!(
+            found.contains("connect-to: expected HOST:PORT"),
+            "{wrong}: {found}"
+        );
+    }
+}
+
+#[test]
+fn the_way_out_is_what_the_environment_says_and_a_wrong_one_is_told_without_its_password() {
+    let variables = [
+        ("all_proxy", "socks5h://u:p@a.test"),
+        ("NO_PROXY", "b.test"),
+    ];
+    let config = config_in(&["p:r:a", "--token=t"], &variables).unwrap();
+    let proxies = config.authority.proxies;
+    let shown = proxies.of_tunnel("agent.test").map(ToString::to_string);
+    assert_eq!(shown.as_deref(), Some("socks5h://a.test:1080"));
+    assert!(proxies.of_tunnel("x.b.test").is_none());
+    let found = config_in(
+        &["p:r:a", "--token=t"],
+        &[("ALL_PROXY", "socks4://u:secret@a")],
+    );
+    let found = found.err().expect("accepted").to_string();
+    assert!(
+        found.contains("ALL_PROXY: names a proxy of kind socks4"),
+        "{found}"
+    );
+    assert!(!found.contains("secret"), "{found}");
+}

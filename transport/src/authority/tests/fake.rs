@@ -254,6 +254,7 @@ pub(super) fn settings(
         credentials,
         user_agent: "test/1".into(),
         quota_project: None,
+        proxies: crate::socket::Proxies::default(),
         clock,
     }
 }

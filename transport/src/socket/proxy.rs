@@ -1,0 +1,223 @@
+//! Proxies on the way out, chosen as `ALL_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say: SOCKS5 and HTTP CONNECT.
+
+mod exempt;
+mod open;
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::Url;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::{TcpOptions, dial_tcp};
+use crate::deadline::before;
+use crate::error::DialError;
+pub use exempt::Exempt;
+
+/// Why such a proxy is refused for tunnels.
+const TLS_TO_A_PROXY: &str =
+    "https:// proxies are for HTTPS_PROXY alone: expected socks5://, socks5h:// or http://";
+
+/// Which way out is taken to whom. Without any proxy: the direct one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For everything (`ALL_PROXY`).
+    pub all: Option<Proxy>,
+    /// For HTTPS, before the one for everything (`HTTPS_PROXY`).
+    pub https: Option<Proxy>,
+    /// Who is reached directly (`NO_PROXY`), beside this machine itself.
+    pub exempt: Exempt,
+}
+
+impl Proxies {
+    /// What the environment's variables say, whose names are capitals or small letters.
+    ///
+    /// # Errors
+    /// Each variable that says something wrong, with the problem, in which no password is told.
+    pub fn read<'a>(
+        variable: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
+        let mut wrong = Vec::new();
+        let get = |name: &str| variable(name).or_else(|| variable(&name.to_ascii_lowercase()));
+        let mut proxy = |name: &'static str| {
+            let parsed = get(name)?.parse::<Proxy>();
+            parsed.map_err(|problem| wrong.push((name, problem))).ok()
+        };
+        let (all, https) = (proxy("ALL_PROXY"), proxy("HTTPS_PROXY"));
+        if all.as_ref().is_some_and(|all| all.scheme == Scheme::Https) {
+            wrong.push(("ALL_PROXY", TLS_TO_A_PROXY.to_owned()));
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let exempt = get("NO_PROXY").map(Exempt::parse).unwrap_or_default();
+        Ok(Self { all, https, exempt })
+    }
+
+    /// The proxy on the way to an agent.
+    pub fn of_tunnel(&self, host: &str) -> Option<&Proxy> {
+        self.all.as_ref().filter(|_| !self.exempt.covers(host))
+    }
+
+    /// The proxy on the way to the CA.
+    pub(crate) fn of_https(&self, host: &str) -> Option<&Proxy> {
+        let proxy = self.https.as_ref().or(self.all.as_ref());
+        proxy.filter(|_| !self.exempt.covers(host))
+    }
+
+    /// Whether there is one at all.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.all.is_none() && self.https.is_none()
+    }
+}
+
+/// One proxy. Its user and password are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    scheme: Scheme,
+    url: Url,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// SOCKS5, names resolved here.
+    Socks5,
+    /// SOCKS5, names resolved by the proxy.
+    Socks5h,
+    /// HTTP CONNECT.
+    Http,
+    /// HTTP CONNECT within TLS: on the way to the CA alone.
+    Https,
+}
+
+/// A user and a password, as the proxy is told them.
+struct Login {
+    user: Zeroizing<String>,
+    password: Zeroizing<String>,
+}
+
+impl Proxy {
+    /// With the password: for the HTTP client alone.
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    fn port(&self) -> u16 {
+        let default = match self.scheme {
+            Scheme::Socks5 | Scheme::Socks5h => 1080,
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        self.url.port().unwrap_or(default)
+    }
+
+    fn login(&self) -> Option<Login> {
+        let password = self.url.password().unwrap_or_default();
+        let is_given = !self.url.username().is_empty() || !password.is_empty();
+        is_given.then(|| Login {
+            user: decoded(self.url.username()),
+            password: decoded(password),
+        })
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = String;
+
+    /// A URL; without a scheme, HTTP. What is wrong is told without the text: there may be a password in it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = Zeroizing::new(if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        });
+        let url = Url::parse(&text).map_err(|error| format!("is no proxy's URL: {error}"))?;
+        let scheme = match url.scheme() {
+            "socks5" => Scheme::Socks5,
+            "socks5h" => Scheme::Socks5h,
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => {
+                return Err(format!(
+                    "names a proxy of kind {other}: expected socks5://, socks5h:// or http://"
+                ));
+            }
+        };
+        let proxy = Self { scheme, url };
+        if proxy.host().is_empty() {
+            return Err("names no proxy's host".to_owned());
+        }
+        let is_long = |login: Login| login.user.len().max(login.password.len()) > 255;
+        if proxy.login().is_some_and(is_long) {
+            return Err("has a user or a password beyond 255 bytes".to_owned());
+        }
+        Ok(proxy)
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host, port) = (self.url.scheme(), self.host(), self.port());
+        write!(f, "{scheme}://{host}:{port}")
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Undoes percent encoding; a percent sign without digits stands for itself.
+fn decoded(text: &str) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let digits = after
+            .get(..2)
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
+        bytes.push(digits.unwrap_or(b'%'));
+        rest = digits.and_then(|_| after.get(2..)).unwrap_or(after);
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Connects to a host, through a proxy where one stands on the way.
+///
+/// # Errors
+/// [`DialError`] names the host and each address with its answer, or the proxy and what it said.
+pub async fn dial_through(
+    proxies: &Proxies,
+    host: &str,
+    port: u16,
+    options: &TcpOptions,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
+    let Some(proxy) = proxies.of_tunnel(host) else {
+        return dial_tcp(host, port, options, deadline).await;
+    };
+    let failed = |said: String| DialError::Proxy {
+        proxy: proxy.to_string(),
+        target: super::dial::target(host, port),
+        said,
+    };
+    let dialled = dial_tcp(proxy.host(), proxy.port(), options, deadline).await;
+    let mut stream = dialled.map_err(|error| failed(crate::error::chain(&error)))?;
+    match before(deadline, open::run(&mut stream, proxy, host, port)).await {
+        Some(Ok(())) => Ok(stream),
+        Some(Err(said)) => Err(failed(said)),
+        None => Err(failed("it did not answer in time".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
