@@ -93,7 +93,9 @@ fn ca(
     let project = credentials.project().unwrap_or_default().to_owned();
     let environment = Environment::of_process();
     let proxies = Proxies::read(|name| environment.get(name)).map_err(|wrong| {
-        let told = wrong.iter().map(|(name, problem)| format!("{name} {problem}"));
+        let told = wrong
+            .iter()
+            .map(|(name, problem)| format!("{name} {problem}"));
         setup("the proxy to the CA", told.collect::<Vec<_>>().join("; "))
     })?;
     let authority = Authority::new(AuthoritySettings {

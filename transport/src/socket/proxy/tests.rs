@@ -25,7 +25,7 @@ async fn scripted(exchange: Vec<(Vec<u8>, Vec<u8>)>) -> (u16, TaskTracker) {
             stream.write_all(&answer).await.unwrap();
         }
         // Until the client leaves.
-        stream.read(&mut [0]).await.ok();
+        stream.read_u8().await.ok();
     });
     tasks.close();
     (port, tasks)
