@@ -91,7 +91,12 @@ impl Agent {
 
     pub(crate) fn serves(&self, instance: &Instance) {
         self.believes(&instance.name, &instance.client_ca);
-        let material = instance.server_ca.server(&instance.name);
+        self.shows(instance, &instance.name);
+    }
+
+    /// Who asks for the instance is shown a certificate of its CA with this name.
+    pub(crate) fn shows(&self, instance: &Instance, name: &InstanceName) {
+        let material = instance.server_ca.server(name);
         let mut shown = self.inner.served.material.lock().unwrap();
         shown.insert(instance.name.dns_name(), Arc::new(material));
     }

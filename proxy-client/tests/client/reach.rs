@@ -7,7 +7,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use transport::socket::Proxies;
 
 use crate::agent::Agent;
-use crate::ca::Instance;
 use crate::world::{World, error};
 
 fn at(addr: std::net::SocketAddr) -> Option<HostPort> {
@@ -27,15 +26,15 @@ async fn connect_to_dials_another_address_where_the_instances_agent_has_to_be() 
     client.assert_works().await;
     assert_eq!((moved.hellos().len(), world.agent.hellos().len()), (1, 0));
 
+    // One that would take the client, and shows another instance's name.
     let other = Agent::start(&world.time).await;
-    other.serves(&world.ca.knows(Instance::new("demo:eu:db2")));
+    other.believes(&instance.name, &instance.client_ca);
+    other.shows(&instance, &"demo:eu:db2".parse().unwrap());
     config.connect_to = at(other.address);
     let client = world.client_of(world.config(vec![config])).await;
     let (_, text) = error(&client.heard().await);
-    assert!(
-        text.contains("[agent-identity]") || text.contains("certificate"),
-        "{text}"
-    );
+    assert!(text.contains("[agent-identity]"), "{text}");
+    assert!(text.contains("for another name"), "{text}");
     assert_eq!(other.hellos().len(), 0, "the other agent was spoken to");
 }
 

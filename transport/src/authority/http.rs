@@ -122,19 +122,11 @@ impl Http {
         let url = Url::parse(url).ok();
         let host = url.as_ref().and_then(Url::host_str);
         let proxy = host.and_then(|host| self.proxies.of_https(host));
-        match (failure(trouble), proxy, trouble) {
-            (
-                failure @ (Failure::Refused | Failure::Broken(_)),
-                Some(proxy),
-                Trouble::Request(error),
-            ) if error.is_connect() => {
-                let said = match failure {
-                    Failure::Refused => "it does not accept connections".to_owned(),
-                    _ => https::innermost(error),
-                };
-                Failure::Broken(format!("no way through the proxy {proxy}: {said}"))
+        match (proxy, trouble) {
+            (Some(proxy), Trouble::Request(error)) if error.is_connect() => {
+                https::through_proxy(failure(trouble), proxy, error)
             }
-            (failure, _, _) => failure,
+            _ => failure(trouble),
         }
     }
 

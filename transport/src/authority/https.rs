@@ -6,6 +6,7 @@ use std::io;
 use rustls::CertificateError;
 
 use super::error::Failure;
+use crate::socket::Proxy;
 
 /// What a TLS error somewhere in the chain of causes means; `None` when there is none.
 pub(super) fn certificate_problem(error: &(dyn Error + 'static)) -> Option<Failure> {
@@ -42,11 +43,23 @@ pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
     None
 }
 
+/// The same failure where a proxy is on the way: it may be the proxy's as well as the CA's, so the proxy is named.
+pub(super) fn through_proxy(failure: Failure, proxy: &Proxy, error: &dyn Error) -> Failure {
+    let said = match failure {
+        Failure::Refused => "it does not accept connections".to_owned(),
+        Failure::Timeout => "it did not answer in time".to_owned(),
+        Failure::NameNotResolved => "a host name on the way cannot be resolved".to_owned(),
+        Failure::Broken(_) => innermost(error),
+        other => return other,
+    };
+    Failure::Broken(format!("no way through the proxy {proxy}: {said}"))
+}
+
 /// The last cause: what it all began with.
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(cause) = last.source() {
-        last = cause;
+fn innermost(error: &dyn Error) -> String {
+    let (mut last, mut next) = (error, error.source());
+    while let Some(cause) = next {
+        (last, next) = (cause, cause.source());
     }
     last.to_string()
 }

@@ -94,3 +94,19 @@ async fn a_ca_on_this_machine_is_reached_without_the_proxy() {
     assert!(text.contains("connection refused"), "{text}");
     assert!(!text.contains("proxy"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_is_silent_or_dead_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    let text = told(CA, &[("HTTPS_PROXY", silent.clone())]).await;
+    let wanted = format!("the proxy {silent}: it did not answer in time");
+    assert!(text.contains(&wanted), "{text}");
+
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = format!("http://{}", socket.local_addr().unwrap());
+    let text = told(CA, &[("HTTPS_PROXY", dead.clone())]).await;
+    let wanted = format!("the proxy {dead}: it does not accept connections");
+    assert!(text.contains(&wanted), "{text}");
+}
