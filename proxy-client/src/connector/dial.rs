@@ -59,6 +59,8 @@ pub(super) async fn any(
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
     use tokio::net::TcpListener;
 
     use super::*;
@@ -86,6 +88,35 @@ mod tests {
             "127.0.0.2"
         );
         assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn the_first_address_is_taken_while_it_answers_and_another_within_a_second_when_it_is_silent()
+     {
+        let second = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let port = second.local_addr().unwrap().port();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(SocketAddr::from(([127, 0, 0, 3], port)))
+            .unwrap();
+        let _first = socket.listen(0).unwrap();
+        let addresses = ["127.0.0.3".to_owned(), "127.0.0.2".to_owned()];
+        let (direct, options) = (Proxies::default(), TcpOptions::default());
+        let mut held = Vec::new();
+        // Nobody accepts at the first: when its backlog is full, the kernel drops what comes.
+        let begun = loop {
+            let begun = Instant::now();
+            let stream = any(&addresses, port, &direct, &options, soon()).await;
+            let stream = stream.unwrap();
+            if stream.peer_addr().unwrap().ip() != Ipv4Addr::new(127, 0, 0, 3) {
+                break begun;
+            }
+            held.push(stream);
+        };
+        let took = begun.elapsed();
+        assert!(!held.is_empty(), "the order is the CA's");
+        assert!(took >= HEAD_START, "the first had no head start: {took:?}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
     }
 
     #[tokio::test]
