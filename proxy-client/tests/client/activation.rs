@@ -45,7 +45,9 @@ fn tcp() -> (TcpListener, String) {
 
 /// What the program complains of; it must end with 64.
 fn complaints(names: &str, sockets: Vec<OwnedFd>) -> String {
-    let flags = ["p:r:a?port=1", "p:r:b?port=2", "--token=t"];
+    // It would end with 1 and this complaint if it came further.
+    let nowhere = "--sqladmin-api-endpoint=http://192.0.2.1";
+    let flags = ["p:r:a?port=1", "p:r:b?port=2", "--token=t", nowhere];
     let output = handed(names, sockets, &flags).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64), "{text}");
