@@ -7,6 +7,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use transport::socket::Proxies;
 
 use crate::agent::Agent;
+use crate::program::program;
 use crate::world::{World, error};
 
 fn at(addr: std::net::SocketAddr) -> Option<HostPort> {
@@ -109,4 +110,29 @@ async fn an_application_is_told_which_proxy_fails() {
     let (_, text) = error(&client.heard().await);
     assert!(text.contains(&format!("socks5h://{proxy}")), "{text}");
     assert!(!text.contains("secret"), "{text}");
+}
+
+#[test]
+fn the_program_takes_the_proxy_of_its_environment_and_never_logs_the_password() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = socket.local_addr().unwrap().to_string();
+    let flags = [
+        "doctor",
+        "--instance=p:r:a",
+        "--token=t",
+        "--sqladmin-api-endpoint=https://ca.corp.test",
+        "--log-level=trace",
+    ];
+    let output = program(&flags)
+        .env("ALL_PROXY", format!("http://ann:canary@{proxy}"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(
+        text.contains(&format!("the proxy http://{proxy}: ")),
+        "{text}"
+    );
+    assert!(!text.contains("canary"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
 }
