@@ -125,6 +125,7 @@ fn rules<'r>(direct: &'r Direct, door: &'r Door<'_>) -> Rules<'r> {
             allowed_schemas: vec![],
             inner_tls: config.tls,
         },
+        tls_for_mariadb: None,
         tls: instance.direct_tls(config.certificates, &agent.served.clock),
         gate: asks.then_some(door as &dyn Gate),
         database_tls: instance.backend.tls.as_ref(),

@@ -57,6 +57,8 @@ pub(crate) struct Rules<'r> {
     pub(crate) options: LoginOptions,
     /// What ends an application's own TLS, if there is any.
     pub(crate) tls: Option<LocalTls>,
+    /// What ends it instead where the database is a MariaDB.
+    pub(crate) tls_for_mariadb: Option<LocalTls>,
     /// Who decides about applications that are known only by that TLS.
     pub(crate) gate: Option<&'r dyn Gate>,
     /// Our own TLS to the database, if it is reached so.

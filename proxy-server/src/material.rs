@@ -187,6 +187,17 @@ impl Instance {
         LocalTls::new(&*shown.ok_or(TlsError::NoMaterial)?)
     }
 
+    /// The same with the CA's certificate alone, for applications beside their cloudsql-proxy before a MariaDB.
+    ///
+    /// MariaDB's clients from 11.4 on verify by default, and refuse an issuer that they do not know under the name
+    /// `localhost` (measured with 11.8); a certificate alone they take there. Before a MySQL it is the other way about.
+    pub(crate) fn lone_tls(&self) -> Option<LocalTls> {
+        if self.own_certificate.is_some() {
+            return None;
+        }
+        LocalTls::new(self.snapshot.load().material.as_ref()?).ok()
+    }
+
     /// What ends the TLS of clients on the direct listener; each connection has its own.
     pub(crate) fn direct_tls(&self, certificates: Certificates, clock: &Clock) -> Option<LocalTls> {
         let snapshot = self.snapshot.load();

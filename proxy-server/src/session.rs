@@ -153,6 +153,13 @@ fn source(peer: Peer, hello: Option<&Hello>) -> Option<SocketAddr> {
         .or(peer.addr)
 }
 
+/// Whether the application is on its client's machine: by the client's word, which is as good as that machine.
+fn is_beside_its_client(hello: &Hello) -> bool {
+    let peer = hello.peer.as_deref().map(str::parse::<SocketAddr>);
+    hello.transport == Transport::Unix
+        || matches!(peer, Some(Ok(addr)) if addr.ip().to_canonical().is_loopback())
+}
+
 /// A bare peer does not say how its application reached it, but what it reached us by is TLS, and the drivers inside
 /// Google's connectors that look at their socket see just that.
 fn rules<'r>(
@@ -173,6 +180,9 @@ fn rules<'r>(
             inner_tls: instance.inner_tls(dialect),
         },
         tls: instance.local_tls().ok(),
+        tls_for_mariadb: hello
+            .filter(|hello| is_beside_its_client(hello))
+            .and_then(|_| instance.lone_tls()),
         gate: None,
         database_tls: instance.backend.tls.as_ref(),
         version: &instance.version,
@@ -249,37 +259,4 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_application_beside_its_client_is_known_by_the_clients_address() {
-        let hello = |peer: Option<&str>| Hello {
-            version: VERSION,
-            capabilities: vec![],
-            session_id: String::new(),
-            instance: String::new(),
-            transport: Transport::Tcp,
-            peer: peer.map(str::to_owned),
-            uid: None,
-            client: String::new(),
-        };
-        let client: SocketAddr = "192.0.2.1:5".parse().unwrap();
-        let peer = Peer {
-            addr: Some(client),
-            ..Peer::default()
-        };
-        let application = "192.0.2.9:7";
-        for (said, expected) in [
-            (Some(application), Some(application.parse().unwrap())),
-            (Some("127.0.0.1:7"), Some(client)),
-            (Some("[::ffff:127.0.0.1]:7"), Some(client)),
-            (Some("nonsense"), Some(client)),
-            (None, Some(client)),
-        ] {
-            assert_eq!(source(peer, Some(&hello(said))), expected, "{said:?}");
-        }
-        assert_eq!(source(peer, None), Some(client));
-        assert_eq!(source(Peer::default(), None), None);
-    }
-}
+mod tests;

@@ -82,7 +82,11 @@ async fn application_tls<'a>(
     ends: Ends<'a>,
     deadline: Instant,
 ) -> Result<Ends<'a>, LoginError> {
-    let tls = rules.tls.as_ref().ok_or(LoginError::NoCertificate)?;
+    let for_mariadb = rules.tls_for_mariadb.as_ref();
+    let tls = for_mariadb
+        .filter(|_| is_mariadb(login))
+        .or(rules.tls.as_ref());
+    let tls = tls.ok_or(LoginError::NoCertificate)?;
     let Ends { app, db, rest, .. } = ends;
     let app = tls.accept(app, rest.application, deadline).await?;
     if let Some(gate) = rules.gate {
@@ -97,6 +101,12 @@ async fn application_tls<'a>(
         },
         inside: true,
     })
+}
+
+/// MariaDB says so in its version: `11.8.6-MariaDB-...`, before 11.0 behind `5.5.5-`.
+fn is_mariadb(login: &Login) -> bool {
+    let names_it = |version: &[u8]| version.windows(7).any(|part| part == b"MariaDB");
+    login.version().is_some_and(names_it)
 }
 
 async fn database_tls<'a>(

@@ -97,3 +97,33 @@ fn m_2_and_m_5_every_ssl_mode_works_before_mariadb_10_11() {
 fn m_2_and_m_5_every_ssl_mode_works_before_mariadb_11_8() {
     every_mode_works_by_every_name(&MARIADB);
 }
+
+/// MariaDB's command line verifies by itself from 11.4 on, and nobody tells it of TLS or of a CA here.
+fn mariadb_11_8_as_it_comes_logs_in(shared: &Shared, names: &[&str]) {
+    let stage = shared.get();
+    let stage = turn(&stage);
+    for name in names {
+        let target = Target::new(stage.port(Leg::Tcp).clone(), app(), Tls::Usual).named(name);
+        let answer = stage.cold(Client::MariadbCli11, &target, SHOW_USER);
+        is_user(answer, "app", &format!("by {name}"));
+    }
+}
+
+#[test]
+fn mariadb_11_8_as_it_comes_logs_in_to_mariadb_by_both_names_of_the_machine() {
+    mariadb_11_8_as_it_comes_logs_in(&MARIADB_10, &["localhost", "127.0.0.1"]);
+    mariadb_11_8_as_it_comes_logs_in(&MARIADB, &["localhost", "127.0.0.1"]);
+}
+
+/// Under any other name it wants the CA: MySQL cannot vouch for a certificate by the password as MariaDB does.
+#[test]
+fn mariadb_11_8_as_it_comes_logs_in_to_mysql_by_127_0_0_1_and_wants_the_ca_by_localhost() {
+    mariadb_11_8_as_it_comes_logs_in(&MYSQL, &["127.0.0.1"]);
+    let stage = MYSQL.get();
+    let stage = turn(&stage);
+    let target = Target::new(stage.port(Leg::Tcp).clone(), app(), Tls::Usual).named("localhost");
+    let refused = stage
+        .cold(Client::MariadbCli11, &target, SHOW_USER)
+        .unwrap_err();
+    assert_eq!(refused.code, SSL_ERROR, "{refused}");
+}
