@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -72,7 +73,8 @@ public final class Client {
             : "localhost";
         String url = (mariadb ? "jdbc:mariadb://" : "jdbc:mysql://") + place + "/" + request.get("database");
         var rows = new ArrayList<List<String>>();
-        try (Connection session = DriverManager.getConnection(url, options(mariadb, request));
+        Properties options = options(mariadb, request);
+        try (Connection session = DriverManager.getConnection(url, options);
                 Statement statement = session.createStatement();
                 ResultSet found = statement.executeQuery((String) request.get("sql"))) {
             int columns = found.getMetaData().getColumnCount();
@@ -82,6 +84,11 @@ public final class Client {
                     row.add(found.getString(column));
                 }
                 rows.add(row);
+            }
+        } finally {
+            String store = options.getProperty("trustCertificateKeyStoreUrl");
+            if (store != null) {
+                Files.deleteIfExists(Path.of(URI.create(store)));
             }
         }
         return rows;
@@ -160,7 +167,6 @@ public final class Client {
             store.setCertificateEntry("ca" + number++, one);
         }
         Path path = Files.createTempFile("e2e-", ".p12");
-        path.toFile().deleteOnExit();
         try (OutputStream out = Files.newOutputStream(path)) {
             store.store(out, STORE_PASSWORD.toCharArray());
         }
