@@ -11,9 +11,7 @@ use proto::admin::AgentSettings;
 use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
-use transport::tls::{
-    DatabaseTls, Dialect, LocalTls, Material, ServedInstances, TlsError, TrustRoots,
-};
+use transport::tls::{DatabaseTls, Dialect, LocalTls, Material, ServedInstances, TrustRoots};
 
 use crate::admission::{Policy, Standing};
 use crate::backend::Backend;
@@ -28,6 +26,9 @@ pub(crate) struct Snapshot {
     pub(crate) material: Option<Arc<Material>>,
     /// What applications are shown that speak TLS of their own.
     local: Option<Arc<Material>>,
+    /// What ends their TLS, made once for all sessions: with that, and with the CA's certificate alone.
+    local_tls: Option<LocalTls>,
+    lone_tls: Option<LocalTls>,
     /// Why the CA's word on access cannot be had, while it cannot.
     pub(crate) access_problem: Option<Arc<Problem>>,
     /// Why a certificate cannot be had, while it cannot.
@@ -44,6 +45,10 @@ impl Snapshot {
             Some(joined.map_or_else(|| Arc::clone(material), Arc::new))
         };
         self.local = own.cloned().or_else(issued);
+        let tls = |shown: &Arc<Material>| LocalTls::new(shown).ok();
+        self.local_tls = self.local.as_ref().and_then(tls);
+        let lone = self.material.as_ref().filter(|_| own.is_none());
+        self.lone_tls = lone.and_then(tls);
     }
 
     /// The CA's revision, if by its word the certificate lacks a name.
@@ -182,9 +187,8 @@ impl Instance {
     }
 
     /// What applications' TLS is ended with, if there is a certificate.
-    pub(crate) fn local_tls(&self) -> Result<LocalTls, TlsError> {
-        let shown = self.snapshot.load().local.clone();
-        LocalTls::new(&*shown.ok_or(TlsError::NoMaterial)?)
+    pub(crate) fn local_tls(&self) -> Option<LocalTls> {
+        self.snapshot.load().local_tls.clone()
     }
 
     /// The same with the CA's certificate alone, for applications beside their cloudsql-proxy before a MariaDB.
@@ -192,10 +196,7 @@ impl Instance {
     /// MariaDB's clients from 11.4 on verify by default, and refuse an issuer that they do not know under the name
     /// `localhost` (measured with 11.8); a certificate alone they take there. Before a MySQL it is the other way about.
     pub(crate) fn lone_tls(&self) -> Option<LocalTls> {
-        if self.own_certificate.is_some() {
-            return None;
-        }
-        LocalTls::new(self.snapshot.load().material.as_ref()?).ok()
+        self.snapshot.load().lone_tls.clone()
     }
 
     /// What ends the TLS of clients on the direct listener; each connection has its own.
@@ -203,7 +204,7 @@ impl Instance {
         let snapshot = self.snapshot.load();
         let (access, material) = (snapshot.access.as_ref()?, snapshot.local.as_ref()?);
         let tls = match certificates {
-            Certificates::Off => LocalTls::new(material),
+            Certificates::Off => return snapshot.local_tls.clone(),
             Certificates::Optional | Certificates::Required => LocalTls::asking(
                 material,
                 access.policy.instance.clone(),

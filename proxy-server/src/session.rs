@@ -179,7 +179,7 @@ fn rules<'r>(
             allowed_schemas: admitted.grant.schemas,
             inner_tls: instance.inner_tls(dialect),
         },
-        tls: instance.local_tls().ok(),
+        tls: instance.local_tls(),
         tls_for_mariadb: hello
             .filter(|hello| is_beside_its_client(hello))
             .and_then(|_| instance.lone_tls()),

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(super) async fn refuse(direct: &Direct, socket: &mut Socket, refusal: &Refusal) {
     let deadline = Instant::now() + PATIENCE;
     let off = direct.config.tls == InnerTls::Off;
-    let tls = direct.instance.local_tls().ok().filter(|_| !off);
+    let tls = direct.instance.local_tls().filter(|_| !off);
     if tls.is_none() && !off {
         // A greeting without TLS would make clients that insist on it complain of that.
         say_and_close(socket, &refusal.greeting(Engine::Mysql)).await;
