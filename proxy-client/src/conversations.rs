@@ -7,7 +7,7 @@ use daemon::shutdown::{Shutdown, Signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport::accept::{Listener, accept_loop};
+use transport::accept::{Crew, Listener, accept_loop};
 
 /// The path that ends the program, as Google's proxy calls it; only by POST.
 pub const QUIT: &str = "/quitquitquit";
@@ -23,7 +23,7 @@ pub(crate) fn hold(
     cancel: CancellationToken,
     tracker: &TaskTracker,
 ) {
-    let (conversations, ended) = (tracker.clone(), cancel.clone());
+    let (crew, ended) = (Crew::here(tracker.clone()), cancel.clone());
     tracker.spawn(async move {
         let permits = Arc::new(Semaphore::new(MAX_CONVERSATIONS));
         let on_connection = move |socket, _, permit| {
@@ -39,15 +39,7 @@ pub(crate) fn hold(
             }
         };
         let on_limit = |_, _| std::future::ready(());
-        accept_loop(
-            listener,
-            permits,
-            cancel,
-            &conversations,
-            on_connection,
-            on_limit,
-        )
-        .await;
+        accept_loop(listener, permits, cancel, &crew, on_connection, on_limit).await;
     });
 }
 

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
+use transport::accept::Crew;
 use transport::authority::AuthorityError;
 use transport::error::BindError;
 use transport::tls::MaterialError;
@@ -48,6 +49,11 @@ pub enum StartError {
     /// No key can be made.
     #[error("no private key can be made")]
     Key(#[from] MaterialError),
+    /// No thread can be started.
+    #[error(
+        "cannot start the threads that serve sessions: look at the limits of processes and memory"
+    )]
+    Threads(#[source] std::io::Error),
     /// Not one instance can be listened for.
     #[error("no instance can be listened for: {0}")]
     Mounts(String),
@@ -95,23 +101,23 @@ struct Workers {
     cut: CancellationToken,
     /// Everything but sessions.
     tasks: TaskTracker,
-    sessions: TaskTracker,
+    sessions: Crew,
     permits: Arc<Semaphore>,
     most: usize,
 }
 
 impl Workers {
-    fn new(shutdown: Shutdown, most: usize) -> Self {
-        Self {
+    fn new(shutdown: Shutdown, most: usize) -> Result<Self, StartError> {
+        Ok(Self {
             shutdown,
             draining: CancellationToken::new(),
             closed: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            sessions: TaskTracker::new(),
+            sessions: Crew::on_all_cores().map_err(StartError::Threads)?,
             permits: Arc::new(Semaphore::new(most)),
             most,
-        }
+        })
     }
 }
 
@@ -125,7 +131,7 @@ pub async fn start(
     shutdown: Shutdown,
 ) -> Result<Running, StartError> {
     let most = config.max_connections.unwrap_or(Semaphore::MAX_PERMITS);
-    let workers = Workers::new(shutdown, most);
+    let workers = Workers::new(shutdown, most)?;
     let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
     let (authority, patience) = (config.authority, config.dial_timeout);
     let shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;

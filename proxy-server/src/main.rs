@@ -27,7 +27,8 @@ fn run() -> Result<Exit, Exit> {
     let prepared = prepare(&config).map_err(failed)?;
     daemon::harden::harden();
     transport::tls::install_provider();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // Sessions have further threads: `transport::accept::Crew`.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| {

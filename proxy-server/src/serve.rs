@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use transport::accept::{Listener, accept_loop};
+use transport::accept::{Crew, Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
 use transport::socket::Proxies;
 use transport::tls::{PrivateKey, TlsServer};
@@ -63,7 +63,7 @@ pub async fn serve(
         "listening"
     );
     daemon::notify::ready();
-    let sessions = TaskTracker::new();
+    let sessions = Crew::on_all_cores().map_err(|error| setup("threads", error.to_string()))?;
     for (listener, direct) in direct {
         let handshakes = config.ceilings.handshakes;
         background.tasks.spawn(accept_direct(
@@ -147,7 +147,7 @@ fn agent(
 }
 
 /// Accepts until the drain begins.
-async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessions: &TaskTracker) {
+async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessions: &Crew) {
     let permits = Arc::new(Semaphore::new(handshakes));
     accept_loop(
         listener,
@@ -202,12 +202,7 @@ fn directs(
 }
 
 /// Accepts MySQL clients until the drain begins.
-async fn accept_direct(
-    listener: Listener,
-    direct: Direct,
-    handshakes: usize,
-    sessions: TaskTracker,
-) {
+async fn accept_direct(listener: Listener, direct: Direct, handshakes: usize, sessions: Crew) {
     let permits = Arc::new(Semaphore::new(handshakes));
     let agent = &direct.agent;
     accept_loop(
@@ -226,7 +221,7 @@ async fn accept_direct(
 
 /// Waits for the sessions, for a while; then cuts them.
 async fn drain(
-    sessions: &TaskTracker,
+    sessions: &Crew,
     agent: &Agent,
     patience: Duration,
     now: &CancellationToken,

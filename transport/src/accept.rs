@@ -1,6 +1,7 @@
 //! The loop that accepts: it never ends on an error and never passes its limit.
 
 mod callers;
+mod crew;
 mod listener;
 
 use std::io;
@@ -10,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::socket::{Peer, Socket};
 pub use callers::{Callers, Network, NotANetwork, Stranger};
+pub use crew::Crew;
 pub use listener::{Listener, UnixOptions};
 
 /// First and longest wait after an accept that failed.
@@ -26,7 +27,7 @@ const REFUSALS: usize = 64;
 /// Longest time for telling one refusal.
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
 
-/// Accepts until cancelled, each connection in a task of the tracker's, and closes the listener.
+/// Accepts until cancelled, each connection in a task of the crew's, and closes the listener.
 ///
 /// `on_connection` owns a permit of `permits`: the limit holds as long as it is kept. When no permit is left,
 /// `on_limit` gets the connection, to refuse it in the protocol of whoever asked, within five seconds.
@@ -34,7 +35,7 @@ pub async fn accept_loop<C, L, CF, LF>(
     listener: Listener,
     permits: Arc<Semaphore>,
     cancel: CancellationToken,
-    tracker: &TaskTracker,
+    crew: &Crew,
     on_connection: C,
     on_limit: L,
 ) where
@@ -54,21 +55,35 @@ pub async fn accept_loop<C, L, CF, LF>(
             accepted = next.accept() => accepted,
         };
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            tracker.spawn(on_connection(socket, peer, permit));
+            begin(crew, socket, peer, |socket| {
+                on_connection(socket, peer, permit)
+            });
             continue;
         }
         if limit_warning.due() {
             warn!(%local, "connection limit reached");
         }
         if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            let told = on_limit(socket, peer);
-            tracker.spawn(async move {
-                if tokio::time::timeout(REFUSAL_TIME, told).await.is_err() {
-                    debug!(%peer, "refusal was not read in time");
+            begin(crew, socket, peer, |socket| {
+                let told = on_limit(socket, peer);
+                async move {
+                    if tokio::time::timeout(REFUSAL_TIME, told).await.is_err() {
+                        debug!(%peer, "refusal was not read in time");
+                    }
+                    drop(permit);
                 }
-                drop(permit);
             });
         }
+    }
+}
+
+/// Gives a connection to the crew.
+fn begin<F>(crew: &Crew, socket: Socket, peer: Peer, life: impl FnOnce(Socket) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if let Err(error) = crew.serve(socket, life) {
+        warn!(%error, %peer, "a connection could not be served");
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Handle;
 use tracing::debug;
 
 pub use dial::{dial_tcp, dial_unix};
@@ -71,6 +72,27 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// The same connection, watched by another runtime: it wakes that one's tasks.
+    ///
+    /// # Errors
+    /// When it cannot be watched there.
+    pub(crate) fn moved_to(self, runtime: &Handle) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => {
+                let stream = stream.into_std()?;
+                let _there = runtime.enter();
+                TcpStream::from_std(stream).map(Self::Tcp)
+            }
+            Self::Unix(stream) => {
+                let stream = stream.into_std()?;
+                let _there = runtime.enter();
+                UnixStream::from_std(stream).map(Self::Unix)
+            }
+        }
+    }
 }
 
 impl From<TcpStream> for Socket {

@@ -105,9 +105,9 @@ fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathB
     Ok((config, files))
 }
 
-/// Runs a future on a runtime of its own.
+/// Runs a future on a runtime of its own. Sessions have further threads (`transport::accept::Crew`).
 pub(super) fn block_on(work: impl Future<Output = Exit>) -> Exit {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::task::TaskTracker;
 
 use super::*;
 
@@ -62,7 +63,7 @@ async fn one_warning_a_minute_is_due() {
 struct Running {
     addr: SocketAddr,
     cancel: CancellationToken,
-    tracker: TaskTracker,
+    crew: Crew,
     ended: tokio::task::JoinHandle<()>,
 }
 
@@ -70,9 +71,9 @@ struct Running {
 fn run(limit: usize) -> Running {
     let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = listener.local_addr().unwrap();
-    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let (cancel, crew) = (CancellationToken::new(), Crew::here(TaskTracker::new()));
     let looped = {
-        let (cancel, tracker) = (cancel.clone(), tracker.clone());
+        let (cancel, crew) = (cancel.clone(), crew.clone());
         async move {
             let permits = Arc::new(Semaphore::new(limit));
             let greet = |mut socket: Socket, peer: Peer, permit| async move {
@@ -84,14 +85,14 @@ fn run(limit: usize) -> Running {
             let refuse = |mut socket: Socket, _| async move {
                 socket.write_all(b"full!").await.unwrap();
             };
-            accept_loop(listener, permits, cancel, &tracker, greet, refuse).await;
+            accept_loop(listener, permits, cancel, &crew, greet, refuse).await;
         }
     };
     Running {
         addr,
-        ended: tracker.spawn(looped),
+        ended: TaskTracker::new().spawn(looped),
         cancel,
-        tracker,
+        crew,
     }
 }
 
@@ -123,8 +124,8 @@ async fn a_cancelled_loop_closes_its_listener_and_leaves_connections_to_the_trac
     running.cancel.cancel();
     running.ended.await.unwrap();
     assert!(TcpStream::connect(running.addr).await.is_err());
-    assert_eq!(running.tracker.len(), 1, "the connection is still served");
+    assert_eq!(running.crew.len(), 1, "the connection is still served");
     stream.write_u8(1).await.unwrap();
-    running.tracker.close();
-    running.tracker.wait().await;
+    running.crew.close();
+    running.crew.wait().await;
 }

@@ -1,0 +1,101 @@
+//! Tests of who serves which connection.
+
+use std::thread::ThreadId;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// A connection that tells its thread, echoes one byte and ends.
+async fn life(mut socket: Socket, threads: mpsc::UnboundedSender<ThreadId>) {
+    threads.send(thread::current().id()).unwrap();
+    let byte = socket.read_u8().await.unwrap();
+    socket.write_u8(byte).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_dealt_out_evenly_and_each_stays_on_its_thread() {
+    let crew = Crew::on(3).unwrap();
+    let (told, mut threads) = mpsc::unbounded_channel();
+    let mut ends = Vec::new();
+    for _ in 0..6 {
+        let (near, far) = UnixStream::pair().unwrap();
+        let told = told.clone();
+        crew.serve(near.into(), |socket| life(socket, told))
+            .unwrap();
+        ends.push(far);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        seen.push(threads.recv().await.unwrap());
+    }
+    for thread in &seen {
+        let times = seen.iter().filter(|other| *other == thread).count();
+        assert_eq!(times, 2, "{seen:?}");
+    }
+    assert!(seen.contains(&thread::current().id()), "{seen:?}");
+    assert_eq!(crew.len(), 6);
+    for end in &mut ends {
+        end.write_u8(7).await.unwrap();
+        assert_eq!(end.read_u8().await.unwrap(), 7);
+    }
+    crew.close();
+    crew.wait().await;
+    assert!(crew.is_empty());
+}
+
+#[tokio::test]
+async fn a_core_whose_connections_have_ended_gets_the_next() {
+    let crew = Crew::on(2).unwrap();
+    let (told, mut threads) = mpsc::unbounded_channel();
+    let (here, _stays) = UnixStream::pair().unwrap();
+    let first = told.clone();
+    crew.serve(here.into(), |socket| life(socket, first))
+        .unwrap();
+    let first = threads.recv().await.unwrap();
+    for _ in 0..3 {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let told = told.clone();
+        crew.serve(near.into(), |socket| life(socket, told))
+            .unwrap();
+        assert_ne!(threads.recv().await.unwrap(), first);
+        far.write_u8(1).await.unwrap();
+        far.read_u8().await.unwrap();
+        while crew.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tcp_connection_is_served_where_it_was_moved() {
+    let crew = Crew::on(2).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, mut threads) = mpsc::unbounded_channel();
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let (end, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        ends.push(end.unwrap());
+        let told = told.clone();
+        crew.serve(accepted.unwrap().0.into(), |socket| life(socket, told))
+            .unwrap();
+    }
+    assert_ne!(threads.recv().await, threads.recv().await);
+    for end in &mut ends {
+        end.write_u8(9).await.unwrap();
+        assert_eq!(end.read_u8().await.unwrap(), 9);
+    }
+}
+
+#[tokio::test]
+async fn threads_end_with_the_crew() {
+    let crew = Crew::on(2).unwrap();
+    let handle = crew.cores.last().unwrap().elsewhere.clone().unwrap();
+    let task = handle.spawn(std::future::pending::<()>());
+    drop(crew);
+    // A runtime that ends ends its tasks.
+    assert!(task.await.unwrap_err().is_cancelled());
+}
