@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::ClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::client::Resumption;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::sign::SingleCertAndKey;
 use rustls::{DigitallySignedStruct, SignatureScheme};
@@ -15,7 +15,8 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::error::{CertificateProblem, TlsError};
+use super::error::TlsError;
+use super::found;
 use super::material::{Material, TrustRoots};
 use super::provider::{Time, provider};
 use super::read_ahead::ReadAhead;
@@ -34,6 +35,16 @@ pub struct ServerIdentity {
     pub common_name: String,
 }
 
+impl fmt::Display for ServerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.common_name)?;
+        match &self.dns_name {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Which dialects are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Offer {
@@ -46,12 +57,10 @@ pub enum Offer {
 /// Opens tunnels to one instance with one certificate.
 #[derive(Clone)]
 pub struct TlsClient {
-    roots: TrustRoots,
     expected: ServerIdentity,
     name: ServerName<'static>,
-    material: Arc<dyn ResolvesClientCert>,
-    time: Arc<Time>,
-    offer: Offer,
+    /// Made once: all connections share it.
+    config: Arc<ClientConfig>,
 }
 
 impl fmt::Debug for TlsClient {
@@ -81,16 +90,29 @@ impl TlsClient {
             // Never sent: rustls puts no address into SNI.
             None => ServerName::IpAddress(IpAddr::from(Ipv4Addr::UNSPECIFIED).into()),
         };
-        let client = Self {
+        let judge = Judge {
             roots: roots.clone(),
+            expected: expected.clone(),
+            algorithms: provider().signature_verification_algorithms,
+        };
+        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(Time(clock)))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(judge))
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
+                &material.certified,
+            ))));
+        config.resumption = Resumption::disabled();
+        config.enable_sni = expected.dns_name.is_some();
+        if offer == Offer::Ours {
+            config.alpn_protocols = vec![proto::ALPN.to_vec()];
+        }
+        Ok(Self {
             expected,
             name,
-            material: Arc::new(SingleCertAndKey::from(Arc::clone(&material.certified))),
-            time: Arc::new(Time(clock)),
-            offer,
-        };
-        client.config(Arc::new(client.judge()))?;
-        Ok(client)
+            config: Arc::new(config),
+        })
     }
 
     /// Shakes hands. That the server refuses our certificate shows only at the first read: see [`super::Alert::of`].
@@ -102,12 +124,12 @@ impl TlsClient {
         socket: impl Into<Socket>,
         deadline: Instant,
     ) -> Result<(TlsStream, Dialect), TlsError> {
-        let judge = Arc::new(self.judge());
-        let connector = TlsConnector::from(self.config(Arc::clone(&judge))?);
+        let connector = TlsConnector::from(Arc::clone(&self.config));
         let socket = ReadAhead::new(socket.into());
-        let connected = before(deadline, connector.connect(self.name.clone(), socket)).await;
-        match (connected, judge.problem.get()) {
-            (_, Some(problem)) => Err(TlsError::ServerCertificate(problem.clone())),
+        let handshake = before(deadline, connector.connect(self.name.clone(), socket));
+        let (connected, found) = found::during(handshake).await;
+        match (connected, found.server) {
+            (_, Some(problem)) => Err(TlsError::ServerCertificate(problem)),
             (None, None) => Err(TlsError::Deadline),
             (Some(Err(error)), None) => Err(TlsError::from_io(error)),
             (Some(Ok(stream)), None) => {
@@ -117,40 +139,14 @@ impl TlsClient {
             }
         }
     }
-
-    fn judge(&self) -> Judge {
-        Judge {
-            roots: self.roots.clone(),
-            expected: self.expected.clone(),
-            algorithms: provider().signature_verification_algorithms,
-            problem: OnceLock::new(),
-        }
-    }
-
-    fn config(&self, judge: Arc<Judge>) -> Result<Arc<ClientConfig>, TlsError> {
-        let time = Arc::clone(&self.time);
-        let mut config = ClientConfig::builder_with_details(provider(), time)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| TlsError::Setup(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(judge)
-            .with_client_cert_resolver(self.material.clone());
-        config.resumption = Resumption::disabled();
-        config.enable_sni = self.expected.dns_name.is_some();
-        if self.offer == Offer::Ours {
-            config.alpn_protocols = vec![proto::ALPN.to_vec()];
-        }
-        Ok(Arc::new(config))
-    }
 }
 
-/// Judges one server's certificate and keeps the problem, since rustls keeps only the alert.
+/// Judges servers' certificates, and notes what is wrong with one.
 #[derive(Debug)]
 struct Judge {
     roots: TrustRoots,
     expected: ServerIdentity,
     algorithms: WebPkiSupportedAlgorithms,
-    problem: OnceLock<CertificateProblem>,
 }
 
 impl ServerCertVerifier for Judge {
@@ -165,7 +161,11 @@ impl ServerCertVerifier for Judge {
         let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
         match verify_server_identity(end_entity, &self.roots, &self.expected, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(problem) => Err(alerting(self.problem.get_or_init(|| problem))),
+            Err(problem) => {
+                let error = alerting(&problem);
+                found::note(|found| found.server = Some(problem));
+                Err(error)
+            }
         }
     }
 

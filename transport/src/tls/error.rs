@@ -49,8 +49,13 @@ pub enum CertificateProblem {
     #[error("the certificate does not carry exactly one identity")]
     Identity,
     /// It is another server's.
-    #[error("the certificate is for another name")]
-    Name,
+    #[error("the certificate is for {found}, and {expected} is expected")]
+    Name {
+        /// Whom we want.
+        expected: String,
+        /// The names in it, as far as they can be told on one line.
+        found: String,
+    },
     /// It is for an instance that is not served here.
     #[error("the certificate is for {0}, which is not served here")]
     NotServed(InstanceName),
@@ -70,7 +75,7 @@ impl CertificateProblem {
             Self::Purpose => "certificate-purpose",
             Self::Authority => "certificate-authority",
             Self::Identity => "certificate-identity",
-            Self::Name => "certificate-name",
+            Self::Name { .. } => "certificate-name",
             Self::NotServed(_) => "certificate-not-served",
             Self::Other(_) => "certificate-other",
         }
@@ -155,6 +160,11 @@ impl TlsError {
                 Code::AgentIdentity,
                 reason,
                 "check the clocks of this machine and of the agent, and that the agent reaches the CA",
+            ),
+            Self::ServerCertificate(CertificateProblem::Name { .. }) => Refusal::new(
+                Code::AgentIdentity,
+                reason,
+                "another server answers there: check the instance's address at the CA, or --connect-to",
             ),
             Self::ServerCertificate(_) => Refusal::new(
                 Code::AgentIdentity,

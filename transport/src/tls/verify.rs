@@ -14,6 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::client::ServerIdentity;
 use super::error::CertificateProblem;
 use super::material::TrustRoots;
+use super::names::wrong_name;
 use super::provider::provider;
 
 /// Judges a client certificate; says whom it speaks for.
@@ -58,7 +59,7 @@ pub fn verify_server_certificate(
     if has_name(leaf_der, dns_name)? {
         Ok(())
     } else {
-        Err(CertificateProblem::Name)
+        Err(wrong_name(dns_name.to_owned(), &leaf))
     }
 }
 
@@ -80,7 +81,7 @@ pub(super) fn verify_server_identity(
     let mut names = leaf.subject().iter_common_name();
     match (names.next().map(|name| name.as_str()), names.next()) {
         (Some(Ok(name)), None) if name == expected.common_name => Ok(()),
-        _ => Err(CertificateProblem::Name),
+        _ => Err(wrong_name(expected.to_string(), &leaf)),
     }
 }
 
@@ -124,8 +125,8 @@ fn check_server_chain(
 pub(super) fn has_name(leaf_der: &[u8], host: &str) -> Result<bool, CertificateProblem> {
     let der = CertificateDer::from(leaf_der);
     let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
-    let name = ServerName::try_from(host).map_err(|_| CertificateProblem::Name)?;
-    Ok(verify_server_name(&leaf, &name).is_ok())
+    // No certificate has a name that is none.
+    Ok(ServerName::try_from(host).is_ok_and(|name| verify_server_name(&leaf, &name).is_ok()))
 }
 
 #[derive(Clone, Copy)]
@@ -189,9 +190,6 @@ pub(super) fn problem(error: &rustls::Error) -> CertificateProblem {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             CertificateProblem::Purpose
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::Name
-        }
         other => CertificateProblem::Other(other.to_string()),
     }
 }
@@ -208,7 +206,7 @@ pub(super) fn alerting(problem: &CertificateProblem) -> rustls::Error {
         CertificateProblem::Malformed
         | CertificateProblem::Authority
         | CertificateProblem::Identity
-        | CertificateProblem::Name
+        | CertificateProblem::Name { .. }
         | CertificateProblem::Other(_) => CertificateError::BadEncoding,
     };
     error.into()

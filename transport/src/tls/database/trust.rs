@@ -7,16 +7,17 @@ use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::RootCertStore;
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::server::ParsedCertificate;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{X509Certificate, X509Version};
 
 use super::super::error::{CertificateProblem, MaterialError};
 use super::super::material::{certificates, time};
+use super::super::names::wrong_name;
 use super::super::provider::provider;
-use super::super::verify::{parse, problem, unix};
+use super::super::verify::{has_name, parse, problem, unix};
 
 /// Object identifiers of signatures that nobody forges yet: RSA with SHA-256, 384, 512; ECDSA with SHA-256, 384.
 const SIGNATURES: [&str; 5] = [
@@ -218,10 +219,11 @@ fn check_name(
         matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_))
     };
     if names.is_some_and(|names| names.value.general_names.iter().any(is_host)) {
-        let parsed = ParsedCertificate::try_from(leaf).map_err(|error| problem(&error))?;
-        let name = ServerName::try_from(asked.unwrap_or(host));
-        let name = name.map_err(|_| CertificateProblem::Name)?;
-        return verify_server_name(&parsed, &name).map_err(|error| problem(&error));
+        let expected = asked.unwrap_or(host);
+        if has_name(leaf, expected)? {
+            return Ok(());
+        }
+        return Err(wrong_name(expected.to_owned(), &certificate));
     }
     let Some(asked) = asked else {
         return Ok(());
@@ -229,6 +231,6 @@ fn check_name(
     let mut common = certificate.subject().iter_common_name();
     match (common.next().map(|name| name.as_str()), common.next()) {
         (Some(Ok(name)), None) if name.eq_ignore_ascii_case(asked) => Ok(()),
-        _ => Err(CertificateProblem::Name),
+        _ => Err(wrong_name(asked.to_owned(), &certificate)),
     }
 }

@@ -140,9 +140,13 @@ async fn a_server_of_another_name_is_refused() {
         p.distinguished_name.push(DnType::CommonName, "p:db2");
     });
     let found = world.judged(expected(Some("wanted.example"))).await;
-    assert_eq!(found, Err(CertificateProblem::Name));
+    let wrong = |expected: &str| CertificateProblem::Name {
+        expected: expected.to_owned(),
+        found: "p:db2, other.example".to_owned(),
+    };
+    assert_eq!(found, Err(wrong("p:db1 (wanted.example)")));
     let found = world.judged(expected(None)).await;
-    assert_eq!(found, Err(CertificateProblem::Name));
+    assert_eq!(found, Err(wrong("p:db1")));
 }
 
 #[tokio::test]

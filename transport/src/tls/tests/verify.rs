@@ -136,14 +136,24 @@ fn a_server_certificate_is_for_its_name_and_its_purpose_only() {
         verify_server_certificate(&leaf, &ca.roots(), name, at(now))
     };
     assert_eq!(judge(|_| {}, &name, NOW), Ok(()));
-    assert_eq!(
-        judge(|_| {}, "db2.r.p.csql.internal", NOW),
-        Err(CertificateProblem::Name)
-    );
-    assert_eq!(
-        judge(|_| {}, "not a name", NOW),
-        Err(CertificateProblem::Name)
-    );
+    for other in ["db2.r.p.csql.internal", "not a name"] {
+        let (expected, found) = (other.to_owned(), format!("p:db1, {name}"));
+        assert_eq!(
+            judge(|_| {}, other, NOW),
+            Err(CertificateProblem::Name { expected, found })
+        );
+    }
+    let nobodys: fn(&mut CertificateParams) = |p| {
+        p.subject_alt_names.clear();
+        p.distinguished_name = rcgen::DistinguishedName::new();
+    };
+    let found = judge(nobodys, &name, NOW).unwrap_err().to_string();
+    assert!(found.contains("for no name at all"), "{found}");
+    let many: fn(&mut CertificateParams) = |p| {
+        p.subject_alt_names = (0..1000).map(|n| dns(&format!("n{n}.example"))).collect();
+    };
+    let found = judge(many, &name, NOW).unwrap_err().to_string();
+    assert!(found.contains("n1.example and 998 more, and"), "{found}");
     assert_eq!(
         judge(|_| {}, &name, NOW + HOUR + 1),
         Err(CertificateProblem::Expired)
