@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::error::TlsError;
+use super::found;
 use super::material::{Material, TrustRoots};
 use super::provider::{Time, provider};
 use super::server::{ClientIdentity, Judge, ServedInstances};
@@ -25,7 +26,6 @@ use crate::deadline::before;
 #[derive(Clone)]
 pub struct LocalTls {
     config: Arc<ServerConfig>,
-    judge: Option<Arc<Judge>>,
 }
 
 /// The one instance whose clients may show certificates.
@@ -59,10 +59,10 @@ impl LocalTls {
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .with_no_client_auth()
             .with_cert_resolver(shown(material));
-        Ok(Self::with(config, None))
+        Ok(Self::with(config))
     }
 
-    /// A server for one connection that asks for a client certificate of this instance, and believes these roots.
+    /// A server that asks for a client certificate of this instance, and believes these roots.
     ///
     /// # Errors
     /// When the cryptographic library lacks TLS.
@@ -78,17 +78,16 @@ impl LocalTls {
         let config = ServerConfig::builder_with_details(provider(), Arc::new(Time(clock)))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.to_string()))?
-            .with_client_cert_verifier(Arc::clone(&judge) as _)
+            .with_client_cert_verifier(judge)
             .with_cert_resolver(shown(material));
-        Ok(Self::with(config, Some(judge)))
+        Ok(Self::with(config))
     }
 
-    fn with(mut config: ServerConfig, judge: Option<Arc<Judge>>) -> Self {
+    fn with(mut config: ServerConfig) -> Self {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Self {
             config: Arc::new(config),
-            judge,
         }
     }
 
@@ -107,14 +106,13 @@ impl LocalTls {
     {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let handshake = acceptor.accept(Prefixed { first, stream });
-        let accepted = before(deadline, handshake).await;
-        let verdict = self.judge.as_ref().and_then(|judge| judge.verdict());
-        match (accepted, verdict) {
-            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem.clone())),
+        let (accepted, found) = found::during(before(deadline, handshake)).await;
+        match (accepted, found.client) {
+            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem)),
             (None, _) => Err(TlsError::Deadline),
             (Some(Err(error)), _) => Err(TlsError::from_io(error)),
             (Some(Ok(stream)), verdict) => Ok(LocalStream {
-                client: verdict.and_then(|verdict| verdict.as_ref().ok()).cloned(),
+                client: verdict.and_then(Result::ok),
                 stream: Box::new(stream),
             }),
         }

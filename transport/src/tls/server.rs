@@ -1,7 +1,7 @@
 //! The server side of the tunnel: TLS 1.3, a client certificate always, no resumption, and alerts that say why not.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::{Identity, InstanceName};
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::error::{CertificateProblem, TlsError};
+use super::found;
 use super::material::{Material, TrustRoots, serial_hex, time};
 use super::provider::{Time, provider};
 use super::read_ahead::ReadAhead;
@@ -45,7 +46,8 @@ pub trait ServedInstances: Send + Sync + fmt::Debug {
 #[derive(Clone)]
 pub struct TlsServer {
     served: Arc<dyn ServedInstances>,
-    time: Arc<Time>,
+    /// Made once: all connections share it.
+    config: Arc<ServerConfig>,
 }
 
 impl fmt::Debug for TlsServer {
@@ -77,14 +79,24 @@ impl TlsServer {
     /// # Errors
     /// When the cryptographic library lacks TLS 1.3.
     pub fn new(served: Arc<dyn ServedInstances>, clock: Clock) -> Result<Self, TlsError> {
-        let server = Self {
-            time: Arc::new(Time(clock)),
+        let judge = Arc::new(Judge::new(Arc::clone(&served), true));
+        let shown = Arc::new(Shown {
+            served: Arc::clone(&served),
+        });
+        let mut config = ServerConfig::builder_with_details(provider(), Arc::new(Time(clock)))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| TlsError::Setup(error.to_string()))?
+            .with_client_cert_verifier(judge)
+            .with_cert_resolver(shown);
+        config.alpn_protocols = vec![proto::ALPN.to_vec()];
+        // A resumed session would skip the certificate's checks: an expired or revoked one would connect.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        Ok(Self {
             served,
-        };
-        let judge = Arc::new(Judge::new(Arc::clone(&server.served), true));
-        let shown = Arc::new(Shown::new(Arc::clone(&server.served)));
-        server.config(judge, shown)?;
-        Ok(server)
+            config: Arc::new(config),
+        })
     }
 
     /// Shakes hands. A client that is refused gets its alert before the socket closes.
@@ -96,39 +108,21 @@ impl TlsServer {
         socket: impl Into<Socket>,
         deadline: Instant,
     ) -> Result<TlsPeer, TlsError> {
-        let judge = Arc::new(Judge::new(Arc::clone(&self.served), true));
-        let shown = Arc::new(Shown::new(Arc::clone(&self.served)));
-        let config = self.config(Arc::clone(&judge), Arc::clone(&shown))?;
-        let accepted = accept(config, socket.into(), deadline).await;
-        match (accepted, judge.verdict.get()) {
+        let handshake = accept(Arc::clone(&self.config), socket.into(), deadline);
+        let (accepted, found) = found::during(handshake).await;
+        match (accepted, found.client) {
             (Ok(stream), Some(Ok(client))) => Ok(TlsPeer {
                 dialect: Dialect::negotiated(stream.alpn()),
                 stream,
-                identity: client.identity.clone(),
-                serial: client.serial.clone(),
+                identity: client.identity,
+                serial: client.serial,
                 not_after: client.not_after,
             }),
-            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem.clone())),
+            (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem)),
             (Ok(_), None) => Err(TlsError::NoCertificate),
-            (Err(_), _) if shown.nothing.get().is_some() => Err(TlsError::NoMaterial),
+            (Err(_), _) if found.nothing_to_show => Err(TlsError::NoMaterial),
             (Err(error), _) => Err(error),
         }
-    }
-
-    /// The configuration of one connection: the judge keeps what it found about its client.
-    fn config(&self, judge: Arc<Judge>, shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
-        let time = Arc::clone(&self.time);
-        let mut config = ServerConfig::builder_with_details(provider(), time)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| TlsError::Setup(error.to_string()))?
-            .with_client_cert_verifier(judge)
-            .with_cert_resolver(shown);
-        config.alpn_protocols = vec![proto::ALPN.to_vec()];
-        // A resumed session would skip the certificate's checks: an expired or revoked one would connect.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.max_early_data_size = 0;
-        Ok(Arc::new(config))
     }
 }
 
@@ -165,31 +159,19 @@ async fn close(mut socket: ReadAhead<Socket>) {
     }
 }
 
-/// Shows the certificate that is current, and remembers when there was none.
+/// Shows the certificate that is current, and notes when there is none.
 #[derive(Debug)]
 struct Shown {
     served: Arc<dyn ServedInstances>,
-    nothing: OnceLock<()>,
-}
-
-impl Shown {
-    fn new(served: Arc<dyn ServedInstances>) -> Self {
-        Self {
-            served,
-            nothing: OnceLock::new(),
-        }
-    }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        match self.served.server_material(hello.server_name()) {
-            Some(material) => Some(Arc::clone(&material.certified)),
-            None => {
-                self.nothing.get_or_init(|| ());
-                None
-            }
+        let material = self.served.server_material(hello.server_name());
+        if material.is_none() {
+            found::note(|found| found.nothing_to_show = true);
         }
+        material.map(|material| Arc::clone(&material.certified))
     }
 }
 
@@ -204,13 +186,12 @@ pub struct ClientIdentity {
     pub not_after: SystemTime,
 }
 
-/// Judges one client's certificate and keeps what it found, since rustls keeps only the alert.
+/// Judges clients' certificates, and notes whom one speaks for.
 #[derive(Debug)]
 pub(super) struct Judge {
     served: Arc<dyn ServedInstances>,
     required: bool,
     algorithms: WebPkiSupportedAlgorithms,
-    verdict: OnceLock<Result<ClientIdentity, CertificateProblem>>,
 }
 
 impl Judge {
@@ -219,13 +200,7 @@ impl Judge {
             served,
             required,
             algorithms: provider().signature_verification_algorithms,
-            verdict: OnceLock::new(),
         }
-    }
-
-    /// What was found, once a certificate was shown.
-    pub(super) fn verdict(&self) -> Option<&Result<ClientIdentity, CertificateProblem>> {
-        self.verdict.get()
     }
 
     fn judge(&self, leaf: &[u8], now: SystemTime) -> Result<ClientIdentity, CertificateProblem> {
@@ -259,10 +234,13 @@ impl ClientCertVerifier for Judge {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
-        match self.verdict.get_or_init(|| self.judge(end_entity, now)) {
+        let verdict = self.judge(end_entity, now);
+        let answer = match &verdict {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(problem) => Err(alerting(problem)),
-        }
+        };
+        found::note(|found| found.client = Some(verdict));
+        answer
     }
 
     fn verify_tls12_signature(

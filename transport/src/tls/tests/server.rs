@@ -30,6 +30,25 @@ async fn a_client_with_a_good_certificate_is_known_by_it() {
 }
 
 #[tokio::test]
+async fn what_is_found_of_one_client_is_not_told_of_another_that_shakes_hands_meanwhile() {
+    let world = world();
+    let serial = |serial: u8| world.client(|p| p.serial_number = Some(vec![serial].into()));
+    let over = world.client(|p| p.not_after = at(NOW - HOUR).into());
+    let (one, other, late, none) = tokio::join!(
+        world.alone(world.tls13(serial(0x11))),
+        world.alone(world.tls13(serial(0x22))),
+        world.alone(world.tls13(over)),
+        world.alone(world.tls13(shows(None))),
+    );
+    assert_eq!(one.accepted.unwrap().serial, "11");
+    assert_eq!(other.accepted.unwrap().serial, "22");
+    let expired = ("certificate-expired", "certificate_expired");
+    assert_eq!(late.refused(), expired);
+    let missing = ("tls-no-certificate", "certificate_required");
+    assert_eq!(none.refused(), missing);
+}
+
+#[tokio::test]
 async fn a_client_that_negotiates_our_protocol_is_framed() {
     let world = world();
     let mut config = world.tls13(world.client(|_| {}));
