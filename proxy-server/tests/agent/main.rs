@@ -30,3 +30,4 @@ mod process;
 mod proxy_protocol;
 mod refusals;
 mod scans;
+mod way_out;
