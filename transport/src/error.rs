@@ -95,6 +95,9 @@ pub enum DialError {
         /// What was dialled.
         target: String,
     },
+    /// The name of a service leads nowhere.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The proxy on the way does not open it.
     #[error("no way to {target} through the proxy {proxy}: {said}")]
     Proxy {
@@ -103,6 +106,29 @@ pub enum DialError {
         /// What was dialled.
         target: String,
         /// What the proxy said, or how it failed.
+        said: String,
+    },
+}
+
+/// DNS does not tell what a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// There is no such name, or no such record at it.
+    #[error("the name {name:?} has no {kind} record")]
+    NoRecord {
+        /// The name.
+        name: String,
+        /// `TXT` or `SRV`.
+        kind: &'static str,
+    },
+    /// No server answers, or the answer is a failure.
+    #[error("DNS does not tell the {kind} record of {name:?}: {said}")]
+    Failed {
+        /// The name.
+        name: String,
+        /// `TXT` or `SRV`.
+        kind: &'static str,
+        /// What the resolver said.
         said: String,
     },
 }
@@ -125,7 +151,7 @@ impl DialError {
     /// The label in logs and metrics.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Resolve { .. } | Self::NoAddress { .. } => "dial-resolve",
+            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Name(_) => "dial-resolve",
             Self::Unreachable { .. } | Self::Unix { .. } => "dial-unreachable",
             Self::Deadline { .. } => "dial-deadline",
             Self::Proxy { .. } => "dial-proxy",
@@ -140,7 +166,7 @@ impl DialError {
     /// The refusal under the code of whatever was dialled, with the addresses: for people on our own side of the wire.
     pub fn refusal(&self, code: Code) -> Refusal {
         let hint = match self {
-            Self::Resolve { .. } | Self::NoAddress { .. } => {
+            Self::Resolve { .. } | Self::NoAddress { .. } | Self::Name(_) => {
                 "check the name and this machine's DNS"
             }
             Self::Unreachable { .. } | Self::Unix { .. } => {

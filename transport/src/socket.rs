@@ -1,11 +1,14 @@
 //! Sockets: TCP and Unix as one type, their options, and who is at the other end.
 
 mod dial;
+mod first;
+mod names;
 mod proxy;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,6 +20,8 @@ use tokio::runtime::Handle;
 use tracing::debug;
 
 pub use dial::{dial_tcp, dial_unix};
+pub use first::first;
+pub use names::{Names, ServiceAddress};
 pub use proxy::{Exempt, Proxies, Proxy, dial_through};
 
 /// Options of a TCP leg. `TCP_NODELAY` is always on.
@@ -91,6 +96,37 @@ impl Socket {
                 let _there = runtime.enter();
                 UnixStream::from_std(stream).map(Self::Unix)
             }
+        }
+    }
+}
+
+impl Socket {
+    /// Has the current runtime watch it, in place of the one that did.
+    ///
+    /// # Errors
+    /// When it cannot be watched here; then all is as it was.
+    pub(crate) fn watch_here(&mut self) -> io::Result<()> {
+        *self = match self {
+            Self::Tcp(stream) => {
+                let same = stream.as_fd().try_clone_to_owned()?;
+                TcpStream::from_std(same.into()).map(Self::Tcp)?
+            }
+            Self::Unix(stream) => {
+                let same = stream.as_fd().try_clone_to_owned()?;
+                UnixStream::from_std(same.into()).map(Self::Unix)?
+            }
+        };
+        Ok(())
+    }
+
+    /// Sets the options of a TCP leg; a Unix socket has none.
+    ///
+    /// # Errors
+    /// When the kernel refuses one of them.
+    pub(crate) fn tune(&self, options: &TcpOptions) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => tune(stream, options),
+            Self::Unix(_) => Ok(()),
         }
     }
 }

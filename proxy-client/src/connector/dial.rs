@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use transport::error::DialError;
-use transport::socket::{Proxies, TcpOptions, dial_through};
+use transport::socket::{Names, Proxies, TcpOptions, dial_through};
 
 /// How long an address is waited for before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(300);
@@ -29,7 +29,7 @@ pub(super) async fn any(
             let (address, way) = (address.clone(), Arc::clone(&way));
             attempts.spawn(async move {
                 let (proxies, options) = &*way;
-                dial_through(proxies, &address, port, options, deadline).await
+                dial_through((proxies, &Names::default()), &address, port, options, deadline).await
             });
         }
         let is_last = waiting.len() == 0;

@@ -6,15 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{TcpOptions, tune};
+use super::{Names, TcpOptions, first, tune};
 use crate::deadline::before;
 use crate::error::{DialError, Tried};
 
 /// Head start of one address over the next (RFC 8305 section 5).
-const STAGGER: Duration = Duration::from_millis(250);
+pub(super) const STAGGER: Duration = Duration::from_millis(250);
 
 /// Resolves a host and connects to the first of its addresses that accepts.
 ///
@@ -28,10 +27,21 @@ pub async fn dial_tcp(
     options: &TcpOptions,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
+    dial_named(&Names::default(), host, port, options, deadline).await
+}
+
+/// The same, with names resolved by whom the caller says.
+pub(super) async fn dial_named(
+    names: &Names,
+    host: &str,
+    port: u16,
+    options: &TcpOptions,
+    deadline: Instant,
+) -> Result<TcpStream, DialError> {
     let target = target(host, port);
     let dialled = before(deadline, async {
-        let addresses = resolve(host, port).await?;
-        race(interleave(addresses), &target).await
+        let addresses = resolve(names, host, port).await?;
+        race(addresses, &target).await
     });
     let stream = match dialled.await {
         Some(stream) => stream?,
@@ -78,24 +88,26 @@ pub(super) fn target(host: &str, port: u16) -> String {
 }
 
 /// All addresses of a host, in the resolver's order.
-pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+pub(super) async fn resolve(
+    names: &Names,
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, DialError> {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if let Ok(ip) = bare.unwrap_or(host).parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let found = tokio::net::lookup_host((host, port)).await;
-    let addresses: Vec<SocketAddr> = found
-        .map_err(|source| DialError::Resolve {
-            host: host.to_owned(),
-            source,
-        })?
-        .collect();
+    let found = names.addresses(host, port).await;
+    let addresses = found.map_err(|source| DialError::Resolve {
+        host: host.to_owned(),
+        source,
+    })?;
     if addresses.is_empty() {
         return Err(DialError::NoAddress {
             host: host.to_owned(),
         });
     }
-    Ok(addresses)
+    Ok(interleave(addresses))
 }
 
 /// The resolver's order, families taking turns (RFC 8305 section 4).
@@ -114,33 +126,19 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// The first connection that stands; the attempts that lost are dropped with the set.
+/// The first connection that stands.
 async fn race(addresses: Vec<SocketAddr>, target: &str) -> Result<TcpStream, DialError> {
-    let mut attempts: JoinSet<(SocketAddr, io::Result<TcpStream>)> = JoinSet::new();
-    let mut tried = Vec::new();
-    let mut waiting = addresses.into_iter().peekable();
-    loop {
-        if let Some(addr) = waiting.next() {
-            attempts.spawn(async move { (addr, TcpStream::connect(addr).await) });
-        }
-        let ended = if waiting.peek().is_some() {
-            before(Instant::now() + STAGGER, attempts.join_next()).await
-        } else {
-            Some(attempts.join_next().await)
-        };
-        match ended {
-            Some(Some(Ok((_, Ok(stream))))) => return Ok(stream),
-            Some(Some(Ok((addr, Err(error))))) => tried.push((addr, error)),
-            Some(None) if waiting.peek().is_none() => {
-                return Err(DialError::Unreachable {
-                    target: target.to_owned(),
-                    tried: Tried(tried),
-                });
-            }
-            // The head start is over.
-            Some(None | Some(Err(_))) | None => {}
-        }
-    }
+    let attempts = addresses.into_iter().map(|addr| async move {
+        let connected = TcpStream::connect(addr).await;
+        connected.map_err(|error| (addr, error))
+    });
+    let connected = first(attempts.collect(), STAGGER).await;
+    connected.map_err(
+        |tried: Vec<(SocketAddr, io::Error)>| DialError::Unreachable {
+            target: target.to_owned(),
+            tried: Tried(tried),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::{TcpOptions, dial_tcp};
+use super::dial::{STAGGER, dial_named, resolve};
+use super::{Names, TcpOptions, dial_tcp, first};
 use crate::deadline::before;
 use crate::error::DialError;
 pub use exempt::Exempt;
@@ -191,31 +192,66 @@ fn decoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Connects to a host, through a proxy where one stands on the way.
+/// Connects to a host, through a proxy where one stands on the way. Where names are resolved here, all addresses of the
+/// host are asked for, each with a head start over the next.
 ///
 /// # Errors
 /// [`DialError`] names the host and each address with its answer, or the proxy and what it said.
 pub async fn dial_through(
-    proxies: &Proxies,
+    (proxies, names): (&Proxies, &Names),
     host: &str,
     port: u16,
     options: &TcpOptions,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
     let Some(proxy) = proxies.of_tunnel(host) else {
-        return dial_tcp(host, port, options, deadline).await;
+        return dial_named(names, host, port, options, deadline).await;
     };
     let failed = |said: String| DialError::Proxy {
         proxy: proxy.to_string(),
         target: super::dial::target(host, port),
         said,
     };
+    let hosts = match proxy.scheme {
+        Scheme::Socks5 => {
+            let found = before(deadline, resolve(names, host, port)).await;
+            let found = found.ok_or_else(|| failed(format!("{host} did not resolve in time")))?;
+            let found = found.map_err(|error| failed(crate::error::chain(&error)))?;
+            found.iter().map(|addr| addr.ip().to_string()).collect()
+        }
+        Scheme::Socks5h | Scheme::Http | Scheme::Https => vec![host.to_owned()],
+    };
+    let attempts = hosts.iter().map(|host| {
+        let (proxy, host, options) = (proxy.clone(), host.clone(), *options);
+        async move { attempt(&proxy, &host, port, &options, deadline).await }
+    });
+    match first(attempts.collect(), STAGGER).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(said)) => Err(failed(said)),
+        Err(said) => Err(failed(said.join("; "))),
+    }
+}
+
+/// One way through the proxy. What it says of the host is the outer error; what is the proxy's own trouble is the same
+/// for every host, and ends the attempts: it is the inner one.
+async fn attempt(
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+    options: &TcpOptions,
+    deadline: Instant,
+) -> Result<Result<TcpStream, String>, String> {
     let dialled = dial_tcp(proxy.host(), proxy.port(), options, deadline).await;
-    let mut stream = dialled.map_err(|error| failed(crate::error::chain(&error)))?;
-    match before(deadline, open::run(&mut stream, proxy, host, port)).await {
-        Some(Ok(())) => Ok(stream),
-        Some(Err(said)) => Err(failed(said)),
-        None => Err(failed("it did not answer in time".to_owned())),
+    let mut stream = match dialled {
+        Ok(stream) => stream,
+        Err(error) => return Ok(Err(crate::error::chain(&error))),
+    };
+    let opened = before(deadline, open::run(&mut stream, proxy, host, port)).await;
+    match opened {
+        Some(Ok(())) => Ok(Ok(stream)),
+        Some(Err(open::Refused::Host(said))) => Err(said),
+        Some(Err(open::Refused::Proxy(said))) => Ok(Err(said)),
+        None => Ok(Err("it did not answer in time".to_owned())),
     }
 }
 

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 
 use super::exempt::bare;
 use super::{Login, Proxy, Scheme};
-use crate::error::chain;
 
 /// Longest head of an answer to CONNECT.
 const MAX_HEAD: usize = 8 * 1024;
@@ -25,27 +24,41 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Opens the way to host and port; the error is what the proxy said, or how it failed.
+/// What a proxy said, or how it failed.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Of this host; another address may do.
+    Host(String),
+    /// Of itself, or of us.
+    Proxy(String),
+}
+
+/// Opens the way to host and port. With SOCKS5, what is an address is told as one.
 pub(super) async fn run(
     stream: &mut TcpStream,
     proxy: &Proxy,
     host: &str,
     port: u16,
-) -> Result<(), String> {
+) -> Result<(), Refused> {
+    let login = proxy.login();
     match proxy.scheme {
-        Scheme::Http => connect(stream, proxy.login(), host, port).await,
-        Scheme::Https => Err(super::TLS_TO_A_PROXY.to_owned()),
-        Scheme::Socks5h => {
-            greet(stream, proxy.login()).await?;
-            let address = bare(host).parse().ok();
-            request(stream, address, host, port).await
+        Scheme::Http => {
+            let connected = connect(stream, login, host, port).await;
+            connected.map_err(Refused::Proxy)
         }
-        Scheme::Socks5 => {
-            let resolved = super::super::dial::resolve(host, port).await;
-            let addresses = resolved.map_err(|error| chain(&error))?;
-            let address = addresses.first().map(std::net::SocketAddr::ip);
-            greet(stream, proxy.login()).await?;
-            request(stream, address, host, port).await
+        Scheme::Https => Err(Refused::Proxy(super::TLS_TO_A_PROXY.to_owned())),
+        Scheme::Socks5 | Scheme::Socks5h => {
+            greet(stream, login).await.map_err(Refused::Proxy)?;
+            let address = bare(host).parse().ok();
+            let asked = request(stream, address, host, port).await;
+            match asked.map_err(Refused::Proxy)? {
+                0 => Ok(()),
+                reply => {
+                    let asked = address.map_or_else(String::new, |ip| format!(" of {ip}"));
+                    let said = format!("it says{asked}: {}", reason(reply));
+                    Err(Refused::Host(said))
+                }
+            }
         }
     }
 }
@@ -97,13 +110,13 @@ fn length(text: &str) -> Result<u8, String> {
     u8::try_from(text.len()).map_err(|_| "it takes no text beyond 255 bytes".to_owned())
 }
 
-/// RFC 1928 sections 4 to 6.
+/// RFC 1928 sections 4 to 6: the number of the proxy's reply, 0 when the way is open.
 async fn request(
     stream: &mut TcpStream,
     address: Option<IpAddr>,
     host: &str,
     port: u16,
-) -> Result<(), String> {
+) -> Result<u8, String> {
     let mut bytes = vec![VERSION, 1, 0];
     match address {
         Some(IpAddr::V4(ip)) => {
@@ -126,7 +139,7 @@ async fn request(
         return Err("it does not speak SOCKS5".to_owned());
     }
     if reply != 0 {
-        return Err(format!("it says: {}", reason(reply)));
+        return Ok(reply);
     }
     let rest = match kind {
         IPV4 => 4,
@@ -136,7 +149,7 @@ async fn request(
     };
     let mut address = vec![0; rest + 2];
     stream.read_exact(&mut address).await.map_err(broken)?;
-    Ok(())
+    Ok(reply)
 }
 
 const fn reason(reply: u8) -> &'static str {

@@ -1,11 +1,15 @@
 //! Against tiny proxies of the test's own.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hickory_proto::rr::RData;
+use hickory_proto::rr::rdata::A;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use super::super::names::tests::server;
 use super::*;
 
 /// A proxy that reads what it expects and answers in turn; when it reads something else it hangs up.
@@ -40,8 +44,8 @@ fn through(url: &str) -> Proxies {
 
 async fn dialled(proxies: &Proxies, host: &str, patience: Duration) -> Result<TcpStream, String> {
     let deadline = Instant::now() + patience;
-    let options = TcpOptions::default();
-    let dialled = dial_through(proxies, host, 3307, &options, deadline).await;
+    let (names, options) = (Names::default(), TcpOptions::default());
+    let dialled = dial_through((proxies, &names), host, 3307, &options, deadline).await;
     dialled.map_err(|error| crate::error::chain(&error))
 }
 
@@ -102,6 +106,68 @@ async fn socks5_tells_the_proxy_an_address() {
     let (port, _tasks) = scripted(Vec::new()).await;
     let text = refused(&format!("socks5://127.0.0.1:{port}"), "no such name").await;
     assert!(text.contains("\"no such name\" does not resolve"), "{text}");
+}
+
+/// A proxy that asks for a login if told so, and opens the way to one address alone; what it was asked for.
+async fn opening(only: [u8; 4], greeting: &'static [u8]) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+    let log = Arc::clone(&asked);
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.read_exact(&mut [0; 3]).await.unwrap();
+            stream.write_all(greeting).await.unwrap();
+            let mut request = vec![0; 10];
+            if stream.read_exact(&mut request).await.is_err() {
+                log.lock().unwrap().push(Vec::new());
+                continue;
+            }
+            let address = request[4..8].to_vec();
+            let reply = if address == only { 0 } else { 4 };
+            log.lock().unwrap().push(address);
+            let answer = [5, reply, 0, 1, 0, 0, 0, 0, 0, 0];
+            stream.write_all(&answer).await.unwrap();
+            if reply == 0 {
+                stream.write_all(b"hello").await.unwrap();
+                stream.read_u8().await.ok();
+            }
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn socks5_asks_for_each_address_until_the_proxy_reaches_one() {
+    let a = |last| RData::A(A::new(192, 0, 2, last));
+    let records = vec![("db.test.", a(1)), ("db.test.", a(2)), ("db.test.", a(3))];
+    let (names, _server) = server(records).await;
+    let dial = async |port: u16, names: &Names| {
+        let proxies = through(&format!("socks5://127.0.0.1:{port}"));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let options = TcpOptions::default();
+        dial_through((&proxies, names), "db.test", 3307, &options, deadline).await
+    };
+    let (port, asked) = opening([192, 0, 2, 2], b"\x05\0").await;
+    let mut heard = [0; 5];
+    let mut stream = dial(port, &names).await.unwrap();
+    stream.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"hello");
+    assert!(asked.lock().unwrap().contains(&vec![192, 0, 2, 2]));
+
+    let (port, asked) = opening([192, 0, 2, 9], b"\x05\0").await;
+    let text = dial(port, &names).await.unwrap_err().to_string();
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        let told = format!("of {address}: host unreachable");
+        assert!(text.contains(&told), "{text}");
+    }
+    assert_eq!(asked.lock().unwrap().len(), 3);
+
+    // What is wrong with the login is wrong for every address: nobody is locked out for three tries.
+    let (port, asked) = opening([192, 0, 2, 2], b"\x05\xff").await;
+    let text = dial(port, &names).await.unwrap_err().to_string();
+    assert!(text.contains("wants a user and a password"), "{text}");
+    assert!(asked.lock().unwrap().len() <= 1, "{asked:?}");
 }
 
 #[tokio::test]
@@ -236,7 +302,8 @@ async fn this_machine_and_the_exempt_are_reached_without_the_proxy() {
     let proxies = through("socks5h://127.0.0.1:1");
     let deadline = Instant::now() + Duration::from_secs(5);
     let options = TcpOptions::default();
-    let stream = dial_through(&proxies, "127.0.0.1", addr.port(), &options, deadline).await;
+    let way = (&proxies, &Names::default());
+    let stream = dial_through(way, "127.0.0.1", addr.port(), &options, deadline).await;
     assert_eq!(stream.unwrap().peer_addr().unwrap(), addr);
     assert!(proxies.of_tunnel("db.corp.test").is_some());
     let exempt = Proxies {
