@@ -4,6 +4,7 @@
 //! filter leaves out, and to nobody else. `--log-level session=info` shows them.
 
 mod json;
+mod level;
 
 use std::io::{IsTerminal as _, stderr, stdout};
 
@@ -15,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::Complaints;
+pub use level::LogLevel;
 
 /// Target of the one line per session.
 pub const SESSION: &str = "session";
@@ -43,12 +45,12 @@ pub enum Output {
 }
 
 /// Starts the log. `level` is `error`, `warn`, `info`, `debug`, `trace`, or directives such as
-/// `info,session=info`, laid over the default filter.
+/// `info,session=info`, laid over the default filter. What it gives changes the level of the log at work.
 ///
 /// # Errors
 /// A complaint about `level`.
-pub fn init(level: Option<&str>, style: Style, output: Output) -> Result<(), Complaints> {
-    let filter = filter(level)?;
+pub fn init(level: Option<&str>, style: Style, output: Output) -> Result<LogLevel, Complaints> {
+    let (control, filter) = LogLevel::new(level)?;
     match output {
         Output::Split => install(
             filter,
@@ -58,7 +60,7 @@ pub fn init(level: Option<&str>, style: Style, output: Output) -> Result<(), Com
         ),
         Output::Stderr => install(filter, style, stderr().is_terminal(), stderr),
     }
-    Ok(())
+    Ok(control)
 }
 
 fn filter(level: Option<&str>) -> Result<EnvFilter, Complaints> {
@@ -82,7 +84,7 @@ fn default_below(level: &str) -> &'static str {
     }
 }
 
-fn install<W>(filter: EnvFilter, style: Style, terminal: bool, writer: W)
+fn install<W>(filter: level::Filter, style: Style, terminal: bool, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

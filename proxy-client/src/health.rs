@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use daemon::health::{Probe, Probes, Verdict};
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -13,7 +14,7 @@ use crate::session::Served;
 
 /// How the program is.
 pub struct Status {
-    served: Vec<Arc<Served>>,
+    served: ArcSwap<Vec<Arc<Served>>>,
     permits: Arc<Semaphore>,
     refresh: Refresh,
     mounts: Mutex<Vec<(String, String)>>,
@@ -43,7 +44,7 @@ impl Status {
     /// Nothing is mounted yet.
     pub fn new(served: &[Arc<Served>], permits: Arc<Semaphore>, refresh: Refresh) -> Self {
         Self {
-            served: served.to_vec(),
+            served: ArcSwap::from_pointee(served.to_vec()),
             permits,
             refresh,
             mounts: Mutex::default(),
@@ -68,8 +69,13 @@ impl Status {
     }
 
     /// The instances.
-    pub fn served(&self) -> &[Arc<Served>] {
-        &self.served
+    pub fn served(&self) -> Arc<Vec<Arc<Served>>> {
+        self.served.load_full()
+    }
+
+    /// These are the instances now.
+    pub fn serves(&self, served: &[Arc<Served>]) {
+        self.served.store(Arc::new(served.to_vec()));
     }
 
     /// New connections will not be accepted any more.
@@ -91,7 +97,7 @@ impl Status {
         let instances = self.instances();
         let ready = instances.iter().filter(|one| one.ready).count();
         let all = instances.len();
-        let open: i64 = self.served.iter().map(|one| one.metrics.open.get()).sum();
+        let open: i64 = self.served().iter().map(|one| one.metrics.open.get()).sum();
         let reason = instances.into_iter().find_map(|one| one.reason);
         let reason = reason.map_or_else(String::new, |reason| format!("; {reason}"));
         let stopping = if self.is_stopping.load(Ordering::Acquire) {
@@ -113,7 +119,7 @@ impl Status {
         }
         let is_certified =
             self.refresh == Refresh::Lazy || self.is_certified.load(Ordering::Acquire);
-        let reason = if self.lock_mounts().len() < self.served.len() {
+        let reason = if self.lock_mounts().len() < self.served.load().len() {
             Some("not all instances are listened for")
         } else if !is_certified {
             Some("no certificate was issued yet")
@@ -140,7 +146,7 @@ impl Status {
 
     /// Brings what is only known when it is looked at to the metrics.
     fn measure(&self) {
-        for served in &self.served {
+        for served in self.served().iter() {
             let refresher = &served.connector.refresher;
             let left = refresher.remaining().unwrap_or_default().as_secs();
             let metrics = &served.metrics;
@@ -155,7 +161,7 @@ impl Status {
     }
 
     fn instances(&self) -> Vec<InstanceStatus> {
-        self.served
+        self.served()
             .iter()
             .map(|served| self.instance(served))
             .collect()

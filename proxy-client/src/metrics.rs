@@ -44,6 +44,46 @@ const LEG_BUCKETS: [f64; 12] = [
 /// A series. Some are counters by nature; but OpenMetrics counters end in `_total`, and Google's names do not.
 type Series = Family<Labels, Gauge>;
 
+/// What becomes of a tunnel that is kept ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpareEnd {
+    /// An application got it.
+    Used,
+    /// An application came, and there was none.
+    Missed,
+    /// It was dead when it was to be used: the application got a fresh one.
+    Dead,
+    /// The agent ended it.
+    Closed,
+    /// The certificate or the settings that it was made with are not the current ones.
+    Replaced,
+    /// Nobody came in its time.
+    Aged,
+    /// Fewer are worth it now.
+    Surplus,
+    /// The program stops, or the instance is not served any more.
+    Stopped,
+    /// It could not be made.
+    Failed,
+}
+
+impl SpareEnd {
+    /// The label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Missed => "missed",
+            Self::Dead => "dead",
+            Self::Closed => "closed",
+            Self::Replaced => "replaced",
+            Self::Aged => "aged",
+            Self::Surplus => "surplus",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// All metrics of the program.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -58,6 +98,8 @@ pub struct Metrics {
     clock_skew_seconds: Series,
     dials: Kinds,
     closes: Kinds,
+    spares: Series,
+    spare_events: Kinds,
     dial_latency: Family<Labels, Histogram, fn() -> Histogram>,
     legs: LegSeries,
 }
@@ -81,9 +123,12 @@ pub struct InstanceMetrics {
     pub certificate_seconds_left: Gauge,
     /// How far this machine's clock is behind the CA's.
     pub clock_skew_seconds: Gauge,
+    /// Tunnels that are kept ready now.
+    pub spares: Gauge,
     labels: KindLabels,
     dials: Kinds,
     closes: Kinds,
+    spare_events: Kinds,
     dial_latency: Histogram,
     legs: LegSeries,
 }
@@ -121,6 +166,13 @@ impl InstanceMetrics {
             .inc();
     }
 
+    /// What became of a tunnel that was kept ready.
+    pub fn spare_ended(&self, end: SpareEnd) {
+        self.spare_events
+            .get_or_create(&self.kind("event", end.as_str()))
+            .inc();
+    }
+
     fn kind(&self, label: &'static str, value: &str) -> KindLabels {
         let mut labels = self.labels.clone();
         labels.push((label, value.to_owned()));
@@ -144,6 +196,9 @@ impl Metrics {
         registry.register("dial_latency", help, dial_latency.clone());
         let help = "Seconds of each leg of a dial";
         registry.register("dial_leg_seconds", help, legs.clone());
+        let spare_events = Kinds::default();
+        let help = "Tunnels that were kept ready, by what became of them, and applications that found none";
+        registry.register("spare_tunnel_events", help, spare_events.clone());
         let mut series = |name: &str, help: &str| {
             let series = Series::default();
             registry.register(name, help, series.clone());
@@ -164,6 +219,8 @@ impl Metrics {
                 "clock_skew_seconds",
                 "Seconds that this machine's clock is behind the CA's",
             ),
+            spares: series("spare_tunnels", "Tunnels that are kept ready"),
+            spare_events,
             dials,
             closes,
             dial_latency,
@@ -175,10 +232,7 @@ impl Metrics {
 
     /// The series of one instance.
     pub fn of(&self, instance: &str) -> InstanceMetrics {
-        let labels = Labels {
-            cloudsql_instance: instance.to_owned(),
-            cloudsql_dialer_id: self.dialer_id.clone(),
-        };
+        let labels = self.labels(instance);
         let of = |series: &Series| series.get_or_create(&labels).clone();
         InstanceMetrics {
             open: of(&self.open),
@@ -193,10 +247,26 @@ impl Metrics {
                 ("cloudsql_instance", instance.to_owned()),
                 ("cloudsql_dialer_id", self.dialer_id.clone()),
             ],
+            spares: of(&self.spares),
+            spare_events: self.spare_events.clone(),
             dials: self.dials.clone(),
             closes: self.closes.clone(),
             dial_latency: self.dial_latency.get_or_create(&labels).clone(),
             legs: self.legs.clone(),
+        }
+    }
+
+    /// An instance is not served any more: what is true of it now is not told any longer. Its counts stay.
+    pub fn forget(&self, instance: &str) {
+        let labels = self.labels(instance);
+        self.certificate_seconds_left.remove(&labels);
+        self.clock_skew_seconds.remove(&labels);
+    }
+
+    fn labels(&self, instance: &str) -> Labels {
+        Labels {
+            cloudsql_instance: instance.to_owned(),
+            cloudsql_dialer_id: self.dialer_id.clone(),
         }
     }
 
@@ -213,4 +283,28 @@ fn dial_histogram() -> Histogram {
 
 fn leg_histogram() -> Histogram {
     Histogram::new(LEG_BUCKETS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_instance_that_is_gone_the_counts_stay_and_nothing_is_said_of_its_certificate() {
+        let metrics = Metrics::new("d".to_owned(), None);
+        for instance in ["p:r:a", "p:r:b"] {
+            let instance = metrics.of(instance);
+            instance.certificate_seconds_left.set(7);
+            instance.refused(Code::NoGrant);
+        }
+        metrics.forget("p:r:a");
+        let text = metrics.text();
+        let lines = |name: &str, instance: &str| {
+            let is_it = |line: &&str| line.starts_with(name) && line.contains(instance);
+            text.lines().filter(is_it).count()
+        };
+        assert_eq!(lines("cloudsqlconn_certificate_seconds_left", "p:r:a"), 0);
+        assert_eq!(lines("cloudsqlconn_certificate_seconds_left", "p:r:b"), 1);
+        assert_eq!(lines("cloudsqlconn_connections_total", "p:r:a"), 1);
+    }
 }

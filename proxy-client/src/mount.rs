@@ -1,5 +1,7 @@
 //! The listening socket of each instance.
 
+mod regard;
+
 use std::fs::DirBuilder;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,6 +15,7 @@ use transport::accept::{Listener, UnixOptions};
 use crate::config::{Address, Handed, InstanceConfig, POSTGRES_SOCKET, Place, Ports};
 use crate::error::MountError;
 use crate::refresh::Told;
+pub use regard::{Regarded, regard};
 
 /// Folders that are made for sockets: for the owner and the group.
 const FOLDER_MODE: u32 = 0o750;
@@ -31,6 +34,20 @@ pub enum Spot {
 }
 
 impl Spot {
+    /// The same, one listener each.
+    pub fn parts(&self) -> Vec<Self> {
+        match *self {
+            Self::Localhost(port) if port != 0 => {
+                let at = |ip| Self::Tcp(SocketAddr::new(ip, port));
+                vec![
+                    at(Ipv4Addr::LOCALHOST.into()),
+                    at(Ipv6Addr::LOCALHOST.into()),
+                ]
+            }
+            Self::Localhost(_) | Self::Tcp(_) | Self::Unix(_) => vec![self.clone()],
+        }
+    }
+
     /// Whether this is in a folder where the other one is a socket: both cannot be.
     pub fn is_below(&self, other: &Self) -> bool {
         match (self, other) {
@@ -141,16 +158,20 @@ fn bind_localhost(port: u16) -> Result<Vec<Listener>, MountError> {
                 continue;
             }
             (Ok(one), Err(error)) | (Err(error), Ok(one)) => {
-                warn!(
-                    error = transport::error::chain(&error),
-                    listening = one.local(),
-                    "localhost is listened for at one of its two addresses"
-                );
+                warn_of_half(&error, Some(one.local()));
                 Ok(vec![one])
             }
             (Err(error), Err(_)) => Err(error),
         };
     }
+}
+
+/// One of localhost's two addresses is not to be had, and the other is listened for.
+pub fn warn_of_half(problem: &MountError, listening: Option<String>) {
+    warn!(
+        error = transport::error::chain(problem),
+        listening, "localhost is listened for at one of its two addresses"
+    );
 }
 
 fn is_taken(error: &MountError) -> bool {

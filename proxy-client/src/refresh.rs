@@ -180,6 +180,11 @@ impl Refresher {
         self.told.load_full()
     }
 
+    /// The CA has told somebody else.
+    pub(crate) fn tell(&self, told: Told) {
+        self.told.store(Some(Arc::new(told)));
+    }
+
     /// Asks for the name and the engine, and for no certificate.
     pub async fn look_up(&self, deadline: Instant) {
         let instance = self.source.wanted();

@@ -29,9 +29,10 @@ use transport::tls::MaterialError;
 use crate::config::{Config, Refresh, Stop};
 use crate::error::SessionError;
 use crate::health::Status;
-use crate::refresh::keep_fresh;
 use crate::session::Served;
 use doors::Doors;
+pub use mounts::Changed;
+use mounts::Mounts;
 pub use reload::{Reload, ReloadError};
 pub(crate) use shared::Shared;
 
@@ -135,7 +136,6 @@ pub async fn start(
     let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
     let (authority, patience) = (config.authority, config.dial_timeout);
     let shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
-    let instances = config.instances.clone();
     let served: Vec<Arc<Served>> = config
         .instances
         .into_iter()
@@ -147,7 +147,8 @@ pub async fn start(
     if config.connection_test {
         trial::connect_all(&served).await?;
     }
-    mounts::bind_all(&served, config.inherited, &workers, &status, config.refresh)?;
+    let mounts = Arc::new(Mounts::new(&workers, &status, config.refresh));
+    mounts.bind_all(&served, config.inherited).await?;
     let doors = Doors {
         status: &status,
         shared: &shared,
@@ -159,13 +160,7 @@ pub async fn start(
     if let Some(port) = config.quit_port {
         quit::serve(port, &status, &workers)?;
     }
-    if config.refresh == Refresh::Ahead {
-        for served in &served {
-            let refresher = Arc::clone(&served.connector.refresher);
-            let ended = workers.cut.clone();
-            workers.tasks.spawn(keep_fresh(refresher, ended));
-        }
-    }
+    mounts.keep_fresh();
     info!("The proxy has started successfully and is ready for new connections!");
     let told = life::tell(Arc::clone(&status), workers.cut.clone());
     workers.tasks.spawn(told);
@@ -173,9 +168,8 @@ pub async fn start(
         workers,
         stop: config.stop,
         reload: Reload {
-            authority: shared.authority,
-            served,
-            instances,
+            shared: Arc::new(shared),
+            mounts,
             clock,
         },
         status,
@@ -189,7 +183,7 @@ impl Running {
     }
 
     /// The instances as sessions see them.
-    pub fn served(&self) -> &[Arc<Served>] {
+    pub fn served(&self) -> Arc<Vec<Arc<Served>>> {
         self.status.served()
     }
 
@@ -199,7 +193,7 @@ impl Running {
     /// # Errors
     /// Why there are none.
     pub async fn ready(&self, deadline: Instant) -> Result<(), SessionError> {
-        for served in self.served() {
+        for served in self.served().iter() {
             while let Err(error) = served.connector.refresher.info(deadline).await {
                 if !error.passes() || Instant::now() + READY_RETRY > deadline {
                     return Err(error);

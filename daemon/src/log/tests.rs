@@ -66,6 +66,34 @@ fn sessions_can_be_asked_for_and_levels_can_be_chosen() {
 }
 
 #[test]
+fn another_level_takes_effect_at_once_and_a_wrong_one_changes_nothing() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let (level, filter) = LogLevel::new(None).unwrap();
+    let layer = fmt::layer()
+        .with_writer(move || writer.clone())
+        .fmt_fields(format::JsonFields::new())
+        .event_format(json::Json);
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let lines = || {
+        one_of_each();
+        let bytes = std::mem::take(&mut *captured.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().count()
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        assert_eq!((lines(), level.current().as_str()), (2, "default"));
+        level.set(Some("debug")).unwrap();
+        assert_eq!((lines(), level.current().as_str()), (4, "debug"));
+        assert!(level.set(Some("loud=very")).is_err());
+        assert_eq!((lines(), level.current().as_str()), (4, "debug"));
+        level.set(Some("error")).unwrap();
+        assert_eq!(lines(), 0);
+        level.set(None).unwrap();
+        assert_eq!(lines(), 2);
+    });
+}
+
+#[test]
 fn a_json_line_has_googles_names_and_the_fields_of_event_and_span() {
     let lines = logged(None, || {
         let span = tracing::info_span!("session", id = "s1", port = 3307);

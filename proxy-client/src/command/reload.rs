@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use super::launch::Arguments;
 use crate::config::{Config, watched};
-use crate::serve::{Reload, ReloadError};
+use crate::serve::{Changed, Reload, ReloadError};
 
 /// Between two looks at the files. They are looked at by name, so links that are replaced count as well.
 const PACE: Duration = Duration::from_secs(1);
@@ -41,8 +41,13 @@ pub(super) async fn watch(
             continue;
         }
         match again(&arguments, &reload).await {
-            Ok(found) => {
-                info!("settings reloaded");
+            Ok((changed, found)) => {
+                let Changed {
+                    added,
+                    removed,
+                    changed,
+                } = changed;
+                info!(added, removed, changed, "settings reloaded");
                 (seen, files, pause) = (now, found, PACE);
             }
             Err(problem) => {
@@ -58,10 +63,13 @@ pub(super) async fn watch(
     }
 }
 
-async fn again(arguments: &Arguments, reload: &Reload) -> Result<Vec<PathBuf>, ReloadError> {
+async fn again(
+    arguments: &Arguments,
+    reload: &Reload,
+) -> Result<(Changed, Vec<PathBuf>), ReloadError> {
     let (config, files) = read(arguments).map_err(ReloadError::Settings)?;
-    reload.apply(config).await?;
-    Ok(files)
+    let changed = reload.apply(config).await?;
+    Ok((changed, files))
 }
 
 /// The settings that the arguments, the environment and the files hold now, and which files those are.

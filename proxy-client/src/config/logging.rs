@@ -1,6 +1,6 @@
 //! How the program logs: checked before all else, so that the rest can be logged.
 
-use daemon::log::{Output, Style};
+use daemon::log::{LogLevel, Output, Style};
 use daemon::settings::Complaints;
 
 use crate::settings::Settings;
@@ -34,11 +34,11 @@ impl Logging {
         Self { level, style }
     }
 
-    /// Starts the log.
+    /// Starts the log. What it gives changes the level later.
     ///
     /// # Errors
     /// A complaint about the level.
-    pub fn start(&self, output: Output) -> Result<(), Complaints> {
+    pub fn start(&self, output: Output) -> Result<LogLevel, Complaints> {
         daemon::log::init(self.level.as_deref(), self.style, output)
     }
 }

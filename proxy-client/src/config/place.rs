@@ -217,7 +217,7 @@ impl Place {
 }
 
 /// Counts the engines' own ports up, each engine for itself.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Ports {
     mysql: u16,
     postgres: u16,

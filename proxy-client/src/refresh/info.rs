@@ -48,7 +48,7 @@ pub struct Told {
 }
 
 impl Told {
-    pub(super) fn new(wanted: &Wanted, settings: &ConnectSettings) -> Result<Self, RefreshError> {
+    pub(crate) fn new(wanted: &Wanted, settings: &ConnectSettings) -> Result<Self, RefreshError> {
         Ok(Self {
             name: full_name(wanted, settings)?,
             engine: Engine::of_database_version(&settings.database_version),
@@ -62,6 +62,11 @@ impl ConnectionInfo {
             name: self.name.clone(),
             engine: self.engine,
         }
+    }
+
+    /// Tells one information from another of the same instance.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether the certificate can be used now.

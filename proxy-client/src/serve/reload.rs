@@ -1,16 +1,16 @@
-//! New credentials and another root for a program at work: whole or not at all, and no session notices.
+//! New credentials, another root, other instances for a program at work: whole or not at all, and no session notices.
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use daemon::clock::Clock;
 use daemon::settings::Complaints;
 use transport::authority::{Authority, AuthorityError};
+use transport::error::chain;
 
-use super::shared::connect_to;
-use crate::config::{Config, InstanceConfig};
-use crate::error::{RefreshError, SessionError};
-use crate::session::Served;
+use super::mounts::{Change, Changed, Mounts, Obstacle};
+use super::shared::{Shared, connect_to};
+use crate::config::Config;
+use crate::error::{MountError, RefreshError, SessionError};
 
 /// Why everything stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -18,58 +18,111 @@ pub enum ReloadError {
     /// The settings are wrong.
     #[error("the settings are wrong:\n{0}")]
     Settings(Complaints),
-    /// Something else has changed with them.
-    #[error("the instances have changed too, and that needs a restart")]
-    Instances,
-    /// The CA does not take the new credentials, or is not believed.
+    /// A listener is not to be had.
+    #[error("[{instance}] {}", chain(.problem))]
+    Mount {
+        /// Whose.
+        instance: String,
+        /// Why.
+        problem: MountError,
+    },
+    /// A listener is not ours to close.
+    #[error(
+        "[{0}] is listened for by the service manager: stop its socket unit, and restart without the instance"
+    )]
+    Handed(String),
+    /// The CA cannot be asked with the new settings.
     #[error("the CA at {}: {}", .0.endpoint, .0.failure)]
     Authority(#[from] AuthorityError),
+    /// The CA does not take the new credentials, is not believed, or does not serve an instance.
+    #[error("[{instance}] {}", told(.problem))]
+    Instance {
+        /// Which.
+        instance: String,
+        /// Why.
+        problem: RefreshError,
+    },
+}
+
+fn told(problem: &RefreshError) -> String {
+    match problem {
+        RefreshError::Authority(error) => {
+            format!("the CA at {}: {}", error.endpoint, error.failure)
+        }
+        problem => chain(problem),
+    }
 }
 
 impl ReloadError {
     /// Whether the same settings may do later.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Instances => false,
+            Self::Settings(_) | Self::Mount { .. } | Self::Handed(_) => false,
             Self::Authority(error) => {
                 SessionError::Refresh(RefreshError::Authority(error.clone())).passes()
             }
+            Self::Instance { problem, .. } => SessionError::Refresh(problem.clone()).passes(),
         }
     }
 }
 
-/// Changes what the CA is asked with.
+impl From<Obstacle> for ReloadError {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::Mount(instance, problem) => Self::Mount { instance, problem },
+            Obstacle::Handed(instance) => Self::Handed(instance),
+        }
+    }
+}
+
+/// Changes what the CA is asked with, and what is served.
 #[derive(Clone)]
 pub struct Reload {
-    pub(super) authority: Arc<ArcSwap<Authority>>,
-    pub(super) served: Vec<Arc<Served>>,
-    pub(super) instances: Vec<InstanceConfig>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) mounts: Arc<Mounts>,
     pub(super) clock: Clock,
 }
 
 impl Reload {
-    /// Tries the new credentials at the CA, and takes them when they do what the old ones do.
+    /// Tries the new settings: the credentials at the CA for each instance, and a listener for each that is new. Takes
+    /// them when all of that works.
     ///
-    /// Certificates are renewed with them at once; sessions keep what they have.
+    /// Certificates are renewed at once; sessions keep what they have, also those of instances that leave.
     ///
     /// # Errors
     /// Why nothing has changed.
-    pub async fn apply(&self, config: Config) -> Result<(), ReloadError> {
-        if config.instances != self.instances {
-            return Err(ReloadError::Instances);
-        }
+    pub async fn apply(&self, config: Config) -> Result<Changed, ReloadError> {
         let authority = connect_to(config.authority, Arc::clone(&self.clock))?;
-        for served in &self.served {
-            // What the old ones do not get, the new ones need not either.
-            if served.connector.refresher.failure().is_none() {
-                let wanted = &served.config.wanted;
-                let settings = authority.connect_settings(wanted.project(), wanted.instance());
-                settings.await?;
+        let mut change = Change::new(&self.mounts, &self.shared, config.instances);
+        self.ask(&authority, &mut change).await?;
+        let authority = Arc::new(authority);
+        let changed = change
+            .make(|| self.shared.authority.store(authority))
+            .await?;
+        for served in self.mounts.served() {
+            let refresher = &served.connector.refresher;
+            if refresher.last_known().is_some() || refresher.failure().is_some() {
+                refresher.refresh_now();
             }
         }
-        self.authority.store(Arc::new(authority));
-        for served in &self.served {
-            served.connector.refresher.refresh_now();
+        Ok(changed)
+    }
+
+    /// What the old credentials do not get, the new ones need not either; and new instances are to be had.
+    async fn ask(&self, authority: &Authority, change: &mut Change<'_>) -> Result<(), ReloadError> {
+        for at in 0..change.len() {
+            let Some(wanted) = change.wanted(at) else {
+                continue;
+            };
+            if change.is_failing(&wanted) {
+                continue;
+            }
+            let told = self.shared.ask(authority, &wanted).await;
+            let told = told.map_err(|problem| ReloadError::Instance {
+                instance: wanted.to_string(),
+                problem,
+            })?;
+            change.learn(at, told);
         }
         Ok(())
     }

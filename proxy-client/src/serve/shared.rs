@@ -12,10 +12,11 @@ use transport::socket::Proxies;
 use transport::tls::PrivateKey;
 
 use super::StartError;
-use crate::config::{AuthorityConfig, InstanceConfig, Keys};
+use crate::config::{AuthorityConfig, InstanceConfig, Keys, Wanted};
 use crate::connector::Connector;
+use crate::error::RefreshError;
 use crate::metrics::Metrics;
-use crate::refresh::{Refresher, Source};
+use crate::refresh::{Refresher, Source, Told};
 use crate::session::{self, Served};
 use crate::sessions::Sessions;
 
@@ -59,6 +60,17 @@ impl Shared {
         tasks: &TaskTracker,
         cut: &CancellationToken,
     ) -> Arc<Served> {
+        self.serve_with(config, None, tasks, cut)
+    }
+
+    /// The same with settings and certificates that are kept fresh already.
+    pub(crate) fn serve_with(
+        &self,
+        config: InstanceConfig,
+        refresher: Option<Arc<Refresher>>,
+        tasks: &TaskTracker,
+        cut: &CancellationToken,
+    ) -> Arc<Served> {
         let metrics = self.metrics.of(&config.wanted.to_string());
         let source = Source {
             authority: Arc::clone(&self.authority),
@@ -67,8 +79,9 @@ impl Shared {
             route: config.route,
             metrics: metrics.clone(),
         };
+        let refresher = refresher.unwrap_or_else(|| Refresher::new(source, tasks.clone()));
         let connector = Connector {
-            refresher: Refresher::new(source, tasks.clone()),
+            refresher,
             tunnel_port: config.tunnel_port,
             connect_to: config.connect_to.clone(),
             proxies: self.proxies.clone(),
@@ -82,6 +95,19 @@ impl Shared {
             cut.clone(),
         );
         Arc::new(served)
+    }
+}
+
+impl Shared {
+    /// What a CA that is not asked otherwise yet tells of an instance.
+    pub(super) async fn ask(
+        &self,
+        authority: &Authority,
+        wanted: &Wanted,
+    ) -> Result<Told, RefreshError> {
+        authority.bind(&self.key);
+        let settings = authority.connect_settings(wanted.project(), wanted.instance());
+        Told::new(wanted, &settings.await?)
     }
 }
 

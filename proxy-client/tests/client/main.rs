@@ -12,6 +12,7 @@ mod agent;
 mod anchor;
 mod ca;
 mod ca_certificate;
+mod change;
 mod commands;
 mod doctor;
 mod flags;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::agent::GREETING;
-use crate::ca::Mood;
+use crate::ca::{Instance, Mood};
 use crate::program::{Running, free_port, program};
 use crate::world::{PATIENCE, World, assert_echoes, first_words};
 
@@ -120,6 +120,29 @@ async fn a_key_file_that_is_replaced_is_used_and_open_sessions_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_written_to_the_settings_file_is_served_and_open_sessions_go_on() {
+    let site = Site::new().await;
+    let instance = site.world.ca.knows(Instance::new("demo:eu:db2"));
+    site.world.agent.serves(&instance);
+    let mut open = site.connect().await;
+    let (port, tunnel_port) = (free_port(), site.world.agent.address.port());
+    let other = settings(&site.path("key.json"), port, tunnel_port).replace("db1", "db2");
+    site.replace("proxy.toml", &other);
+    site.says("settings reloaded", 1).await;
+    site.says(&format!("[demo:eu:db2] Listening on 127.0.0.1:{port}"), 1)
+        .await;
+    site.says(
+        &format!("Not listening on 127.0.0.1:{} any more", site.port),
+        1,
+    )
+    .await;
+    let mut app = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    assert_eq!(first_words(&mut app).await, GREETING);
+    assert!(TcpStream::connect(("127.0.0.1", site.port)).await.is_err());
+    assert_echoes(&mut open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_are_wrong_or_refused_change_nothing() {
     let site = Site::new().await;
     let mut open = site.connect().await;
@@ -134,9 +157,12 @@ async fn settings_that_are_wrong_or_refused_change_nothing() {
     // The certificate that the old key got still opens tunnels.
     site.connect().await;
     site.world.ca.mood(Mood::Well);
-    let other = settings(&site.path("key.json"), free_port(), 1);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port();
+    let other = settings(&site.path("key.json"), taken, 1);
     site.replace("proxy.toml", &other);
-    site.says("that needs a restart", 1).await;
+    site.says(&format!("cannot listen on 127.0.0.1:{taken}"), 1)
+        .await;
     site.connect().await;
     assert_echoes(&mut open).await;
     let log = std::fs::read_to_string(site.path("log")).unwrap();
