@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
-use transport::accept::{Listener, accept_loop};
+use transport::accept::{Crew, Listener, accept_loop};
 use transport::socket::{Peer, Socket};
 use transport::tls::HttpsServer;
 
@@ -180,7 +180,7 @@ impl Server {
             listener,
             permits,
             drain,
-            connections,
+            &Crew::here(connections.clone()),
             on_connection,
             |_, _| async {},
         )
