@@ -156,25 +156,31 @@ impl Authenticator {
             .into_iter()
             .find(|key| assertion.is_signed_by(&verification_key(key), key.algorithm));
         match (account, signer) {
-            (Some(account), Some(key)) => Ok((account, key)),
+            (Some(account), Some(key)) => match key.expires_at {
+                // Whoever signs with a key has it, so may be told about it.
+                Some(at) if !key.is_usable(self.registry.now()) => {
+                    Err(Rejection::ExpiredKey { kid: key.kid, at }.into())
+                }
+                _ => Ok((account, key)),
+            },
             _ => Err(Rejection::Unproven.into()),
         }
     }
 
-    /// The keys that an assertion may be signed with: the one that it names; all, if it names none in compat mode.
+    /// The enabled keys that an assertion may be signed with, expired ones too: the one that it names; all, if it names
+    /// none in compat mode.
     async fn candidates(
         &self,
         account: &Account,
         assertion: &Assertion<'_>,
     ) -> Result<Vec<AccountKey>> {
-        let now = self.registry.now();
         let mut keys = self.registry.keys(account).await?;
         keys.retain(|key| {
             let named = match &assertion.header.kid {
                 Some(kid) => key.kid == *kid,
                 None => account.mode == Mode::Compat,
             };
-            named && key.is_usable(now) && key.algorithm == assertion.header.algorithm
+            named && key.enabled && key.algorithm == assertion.header.algorithm
         });
         Ok(keys)
     }

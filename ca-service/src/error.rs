@@ -123,7 +123,8 @@ pub(crate) enum Error {
 
 /// Why an assertion or a token is not believed.
 ///
-/// Whatever depends on which accounts and keys exist is one variant, [`Rejection::Unproven`], so that nobody learns it.
+/// Whatever depends on which accounts and keys exist is one variant, [`Rejection::Unproven`], so that nobody learns it
+/// who has no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     /// There is none.
@@ -135,6 +136,16 @@ pub(crate) enum Rejection {
     /// Unknown account, unknown or disabled key, bad signature.
     #[error("the assertion is not signed by an enabled key of a known account; check the key file")]
     Unproven,
+    /// Signed well, with a key whose time is over.
+    #[error(
+        "the account's key {kid} expired at {}; make a new one with `cloudsql-ca keys create`", rfc3339(*.at)
+    )]
+    ExpiredKey {
+        /// Which.
+        kid: String,
+        /// When.
+        at: Seconds,
+    },
     /// Signed well, with a claim that we do not accept.
     #[error("the assertion is refused: {0}")]
     Claim(String),
@@ -219,6 +230,7 @@ impl Rejection {
             Self::Absent => "absent",
             Self::Malformed(_) => "malformed",
             Self::Unproven => "unproven",
+            Self::ExpiredKey { .. } => "expired_key",
             Self::Claim(_) => "claim",
             Self::Clock { .. } => "clock",
             Self::Replayed => "replayed",

@@ -110,7 +110,7 @@ impl Create {
         let account = registry.create_account(new).await?;
         let mut shown = row(&account);
         if let (Some(reserved), Some(path)) = (reserved, &self.key_file) {
-            shown["kid"] = reserved.fill(&registry, &account).await?.into();
+            shown["kid"] = reserved.fill(&registry, &account, None).await?.into();
             shown["keyFile"] = path.display().to_string().into();
         }
         output::one(self.place.format, &shown)

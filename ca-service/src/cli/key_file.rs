@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use proto::key_file::KeyFile;
 use zeroize::Zeroizing;
 
+use crate::clock::Seconds;
 use crate::error::{Error, Result};
 use crate::issuer::Authority;
 use crate::registry::{Account, Algorithm, NewKey, Registry};
@@ -43,8 +44,13 @@ impl Reserved {
         })
     }
 
-    /// Makes a key of an account and puts it into the file. Returns the key's id.
-    pub(super) async fn fill(mut self, registry: &Registry, account: &Account) -> Result<String> {
+    /// Makes a key of an account, which counts until `expires_at`, and puts it into the file. Returns the key's id.
+    pub(super) async fn fill(
+        mut self,
+        registry: &Registry,
+        account: &Account,
+        expires_at: Option<Seconds>,
+    ) -> Result<String> {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Error::Crypto("no RSA key"))?;
         let public: PublicKeyX509Der<'_> = pair
             .public_key()
@@ -54,6 +60,7 @@ impl Reserved {
             kid: random_id()?,
             algorithm: Algorithm::Rs256,
             public_key: public.as_ref().to_vec(),
+            expires_at,
         };
         let text = content(registry, account, &new.kid, &pair).await?;
         self.file

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use daemon::settings::Span;
 use serde_json::{Value, json};
 
 use super::key_file::Reserved;
 use super::{Place, output};
-use crate::clock::rfc3339;
+use crate::clock::{Seconds, rfc3339};
 use crate::error::Result;
 use crate::registry::AccountKey;
 
@@ -40,6 +41,9 @@ pub(super) struct Create {
     /// Where to write it (a new file, readable by you alone)
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    /// How long it counts, such as 90d [default: until it is deleted]
+    #[arg(long, env = "CSQL_CA_LIFETIME", value_name = "DURATION")]
+    lifetime: Option<Span>,
 }
 
 /// A key.
@@ -54,14 +58,22 @@ pub(super) struct Delete {
 impl Keys {
     pub(super) async fn run(&self) -> Result<()> {
         match self {
-            Self::Create(Create { owner, key_file }) => {
+            Self::Create(Create {
+                owner,
+                key_file,
+                lifetime,
+            }) => {
                 let registry = owner.place.registry().await?;
                 let account = registry.named_account(&owner.service_account).await?;
-                let kid = Reserved::new(key_file)?.fill(&registry, &account).await?;
+                let expires_at =
+                    lifetime.map(|lifetime| registry.now().saturating_add(seconds(lifetime)));
+                let key_file_made = Reserved::new(key_file)?;
+                let kid = key_file_made.fill(&registry, &account, expires_at).await?;
                 let shown = json!({
                     "serviceAccount": account.name.as_str(),
                     "kid": kid,
                     "keyFile": key_file.display().to_string(),
+                    "expireTime": expires_at.map(rfc3339),
                 });
                 output::one(owner.place.format, &shown)
             }
@@ -80,6 +92,10 @@ impl Keys {
             }
         }
     }
+}
+
+fn seconds(lifetime: Span) -> Seconds {
+    Seconds::try_from(lifetime.0.as_secs()).unwrap_or(Seconds::MAX / 2)
 }
 
 fn row(key: &AccountKey) -> Value {

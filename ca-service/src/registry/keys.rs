@@ -47,6 +47,8 @@ pub(crate) struct NewKey {
     pub(crate) algorithm: Algorithm,
     /// DER `SubjectPublicKeyInfo`.
     pub(crate) public_key: Vec<u8>,
+    /// When it stops counting.
+    pub(crate) expires_at: Option<Seconds>,
 }
 
 #[derive(FromRow)]
@@ -127,14 +129,15 @@ impl Registry {
         let mut write = self.store.write().await?;
         sqlx::query(
             "INSERT INTO account_keys
-             (kid, account_id, algorithm, public_key, spki_sha256, enabled, created_at)
-             VALUES ($1, $2, $3, $4, $5, 1, $6)",
+             (kid, account_id, algorithm, public_key, spki_sha256, enabled, expires_at, created_at)
+             VALUES ($1, $2, $3, $4, $5, 1, $6, $7)",
         )
         .bind(&new.kid)
         .bind(&account.id)
         .bind(new.algorithm.name())
         .bind(&new.public_key)
         .bind(thumbprint(&new.public_key))
+        .bind(new.expires_at)
         .bind(self.now())
         .execute(&mut *write)
         .await?;

@@ -118,6 +118,7 @@ async fn an_algorithm_other_than_the_keys_own_is_refused() {
         kid: kid.clone(),
         algorithm: Algorithm::Es256,
         public_key: caller.public_key(),
+        expires_at: None,
     };
     world
         .registry
@@ -126,6 +127,43 @@ async fn an_algorithm_other_than_the_keys_own_is_refused() {
         .unwrap();
     let header = json!({ "alg": "RS256", "kid": kid });
     refused(&world, &caller.sign_with(&header, &caller.claims(&world))).await;
+}
+
+#[tokio::test]
+async fn who_has_an_expired_key_is_told_so_and_nobody_else() {
+    let (world, caller) = strict().await;
+    let now = world.registry.now();
+    for (kid, expires_at, told) in [
+        ("key-of-yesterday", now - 1, "key-of-yesterday expired at"),
+        ("key-until-now", now, "key-until-now expired at"),
+    ] {
+        let new = NewKey {
+            kid: kid.to_owned(),
+            algorithm: Algorithm::Rs256,
+            public_key: caller.public_key(),
+            expires_at: Some(expires_at),
+        };
+        let registered = world.registry.create_key(&caller.account, &new).await;
+        registered.unwrap();
+        let header = json!({ "alg": "RS256", "kid": kid });
+        let assertion = caller.sign_with(&header, &caller.claims(&world));
+        assert!(refused(&world, &assertion).await.contains(told), "{kid}");
+        let (signed, _) = assertion.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{}", "A".repeat(342));
+        let told = refused(&world, &forged).await;
+        assert!(told.contains("not signed by an enabled key"), "{told}");
+    }
+    let later = NewKey {
+        kid: "key-of-tomorrow".to_owned(),
+        algorithm: Algorithm::Rs256,
+        public_key: caller.public_key(),
+        expires_at: Some(now + 1),
+    };
+    let registered = world.registry.create_key(&caller.account, &later).await;
+    registered.unwrap();
+    let header = json!({ "alg": "RS256", "kid": later.kid });
+    let assertion = caller.sign_with(&header, &caller.claims(&world));
+    assert_eq!(world.post_assertion(&assertion).await.status, 200);
 }
 
 #[tokio::test]

@@ -182,6 +182,7 @@ impl World {
             kid,
             algorithm: Algorithm::Rs256,
             public_key,
+            expires_at: None,
         };
         self.registry
             .create_key(&caller.account, &new)
