@@ -55,9 +55,14 @@ lint: ## formatting, clippy, documentation, scripts, dependencies
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 
 .PHONY: bench
-bench: ## the tunnel against a direct connection, with release binaries
+bench: ## side by side with its peers, with release binaries; writes docs/performance.md (QUICK=1: 3 minutes; SOAK=1: 100,000 connections too)
+	e2e/setup/bench
 	$(CARGO) build $(LOCKED) --release -p ca-service -p proxy-server -p proxy-client -p e2e --bins
-	target/release/bench
+	target/release/bench $(if $(QUICK),--quick) $(if $(SOAK),--soak)
+
+.PHONY: bench-micro
+bench-micro: ## the copy loop, the MySQL login and certificate issuance by themselves
+	$(CARGO) bench $(LOCKED) -p proto -p transport -p ca-service --benches
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and cargo-fuzz)

@@ -1,142 +1,67 @@
-//! What is measured, and how.
+//! What the load generator does with one connection to a [`Service`](crate::service::Service).
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::service::{BULK, CHUNK, request};
+use crate::service::{CHUNK, request};
 
-const ROUND_TRIPS: usize = 5_000;
-const CONNECTIONS: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One kind of load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Measure {
-    /// One stream towards the database.
-    BulkUp,
-    /// One stream from the database.
-    BulkDown,
-    /// 64 bytes there and back, one after the other: the median.
-    RoundTrip,
-    /// New connection, one byte there and back, one after the other.
-    Connect,
-}
-
-impl Measure {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::BulkUp, Self::BulkDown, Self::RoundTrip, Self::Connect];
-
-    /// The row's name, with the unit of [`Measure::run`].
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::BulkUp => "bulk up, 1 stream, GB/s",
-            Self::BulkDown => "bulk down, 1 stream, GB/s",
-            Self::RoundTrip => "round trip of 64 bytes, p50, us",
-            Self::Connect => "new connections and 1 byte, sequential, per s",
-        }
-    }
-
-    /// How many GB, thousands of round trips, or hundreds of connections one run is, and its unit for CPU time.
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    pub(crate) fn work(self) -> (f64, &'static str) {
-        match self {
-            Self::BulkUp | Self::BulkDown => (BULK as f64 / 1e9, "CPU s per GB"),
-            Self::RoundTrip => (ROUND_TRIPS as f64 / 1e5, "CPU s per 100k round trips"),
-            Self::Connect => (CONNECTIONS as f64 / 1e3, "CPU ms per connection"),
-        }
-    }
-
-    /// Runs it once against an address.
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    pub(crate) fn run(self, address: SocketAddr) -> Result<f64> {
-        let begun = Instant::now();
-        let per_second = |count: usize| count as f64 / begun.elapsed().as_secs_f64();
-        Ok(match self {
-            Self::BulkUp => {
-                bulk_up(address)?;
-                per_second(BULK) / 1e9
-            }
-            Self::BulkDown => {
-                bulk_down(address)?;
-                per_second(BULK) / 1e9
-            }
-            Self::RoundTrip => round_trips(address)?.as_secs_f64() * 1e6,
-            Self::Connect => {
-                (0..CONNECTIONS).try_for_each(|_| connect(address).and_then(|s| echo(s, 1)))?;
-                per_second(CONNECTIONS)
-            }
-        })
-    }
-}
-
-/// Opens sessions that have echoed 256 KiB and now say nothing.
-pub(crate) fn idle(address: SocketAddr, count: usize) -> Result<Vec<TcpStream>> {
-    (0..count)
-        .map(|_| {
-            let stream = connect(address)?;
-            echo(stream.try_clone()?, CHUNK)?;
-            Ok(stream)
-        })
-        .collect()
-}
-
-fn open(address: SocketAddr, request: u8) -> Result<TcpStream> {
+/// Opens a connection and says what it is for.
+fn open(address: SocketAddr, request: u8, length: usize) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    stream.write_all(&[request])?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let [a, b, c, d, e, f, g, h] = (length as u64).to_be_bytes();
+    stream.write_all(&[request, a, b, c, d, e, f, g, h])?;
     Ok(stream)
 }
 
-fn connect(address: SocketAddr) -> Result<TcpStream> {
-    open(address, request::ECHO)
+/// A connection that echoes messages of one length.
+pub(crate) fn echoing(address: SocketAddr, length: usize) -> Result<TcpStream> {
+    open(address, request::ECHO, length)
 }
 
-fn echo(mut stream: TcpStream, length: usize) -> Result<()> {
-    let mut buffer = vec![7; length];
-    stream.write_all(&buffer)?;
-    stream.read_exact(&mut buffer)?;
+/// Sends a message and waits for all of it to come back.
+pub(crate) fn round_trip(stream: &mut TcpStream, message: &mut [u8]) -> Result<()> {
+    stream.write_all(message)?;
+    stream.read_exact(message)?;
     Ok(())
 }
 
-fn bulk_up(address: SocketAddr) -> Result<()> {
-    let mut stream = open(address, request::TAKE)?;
+/// From nothing to the first byte back from the far end.
+pub(crate) fn first_byte(address: SocketAddr) -> Result<Duration> {
+    let begun = Instant::now();
+    let mut stream = echoing(address, 1)?;
+    round_trip(&mut stream, &mut [7])?;
+    Ok(begun.elapsed())
+}
+
+pub(crate) fn bulk_up(address: SocketAddr, length: usize) -> Result<()> {
+    let mut stream = open(address, request::TAKE, length)?;
     let buffer = vec![7; CHUNK];
-    for _ in 0..BULK / CHUNK {
-        stream.write_all(&buffer)?;
+    let mut left = length;
+    while left > 0 {
+        let part = left.min(CHUNK);
+        stream.write_all(buffer.get(..part).unwrap_or_default())?;
+        left -= part;
     }
-    stream.shutdown(Shutdown::Write)?;
     stream.read_exact(&mut [0])?;
     Ok(())
 }
 
-fn bulk_down(address: SocketAddr) -> Result<()> {
-    let mut stream = open(address, request::GIVE)?;
+pub(crate) fn bulk_down(address: SocketAddr, length: usize) -> Result<()> {
+    let mut stream = open(address, request::GIVE, length)?;
     let mut buffer = vec![0; CHUNK];
     let mut received = 0;
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => break,
-            length => received += length,
-        }
+    while received < length {
+        let part = stream.read(&mut buffer)?;
+        ensure!(part > 0, "{received} of {length} bytes came");
+        received += part;
     }
-    ensure!(received == BULK, "{received} of {BULK} bytes came");
     Ok(())
-}
-
-/// The median of many round trips.
-fn round_trips(address: SocketAddr) -> Result<Duration> {
-    let mut stream = connect(address)?;
-    let mut message = [7; 64];
-    let mut times = Vec::with_capacity(ROUND_TRIPS);
-    for _ in 0..ROUND_TRIPS {
-        let begun = Instant::now();
-        stream.write_all(&message)?;
-        stream.read_exact(&mut message)?;
-        times.push(begun.elapsed());
-    }
-    times.sort_unstable();
-    Ok(times.get(ROUND_TRIPS / 2).copied().unwrap_or_default())
 }

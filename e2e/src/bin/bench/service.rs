@@ -1,25 +1,26 @@
-//! The service at the end of the tunnel: takes bytes, gives bytes, or echoes, as the first byte of a connection says.
+//! The service at the end of the tunnel: takes bytes, gives bytes, echoes, or holds, as the first bytes of a connection say.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use anyhow::Result;
 
-/// What is asked for, in the first byte.
+/// What is asked for, in the first byte; a big-endian length of eight bytes follows.
 pub(crate) mod request {
-    /// Take all bytes until the end, then answer one byte.
+    /// Take so many bytes, then answer one byte.
     pub(crate) const TAKE: u8 = b'T';
-    /// Give [`super::BULK`] bytes, then end.
+    /// Give so many bytes, then end.
     pub(crate) const GIVE: u8 = b'G';
-    /// Send back what comes.
+    /// Take messages of this length and send each back, until the end.
     pub(crate) const ECHO: u8 = b'E';
 }
 
-/// Bytes of one bulk transfer.
-pub(crate) const BULK: usize = 512 * 1024 * 1024;
 /// Bytes written or read at a time by both ends of the benchmark.
 pub(crate) const CHUNK: usize = 256 * 1024;
+
+/// Thousands of connections stay open, each with a thread of its own.
+const STACK: usize = 64 * 1024;
 
 /// Listens on a free loopback port as long as the process lives.
 pub(crate) struct Service(SocketAddr);
@@ -30,7 +31,14 @@ impl Service {
         let address = listener.local_addr()?;
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                thread::spawn(move || serve(stream));
+                let work = move || drop(serve(stream));
+                if thread::Builder::new()
+                    .stack_size(STACK)
+                    .spawn(work)
+                    .is_err()
+                {
+                    break;
+                }
             }
         });
         Ok(Self(address))
@@ -44,21 +52,55 @@ impl Service {
 /// A peer that goes away ends its connection and nothing else.
 fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut request = [0];
+    let mut request = [0; 9];
     stream.read_exact(&mut request)?;
-    let mut buffer = vec![0; CHUNK];
-    match request {
-        [request::TAKE] => {
-            while stream.read(&mut buffer)? > 0 {}
+    let [kind, length @ ..] = request;
+    let length = u64::from_be_bytes(length);
+    match kind {
+        request::TAKE => {
+            let mut buffer = vec![0; CHUNK];
+            let mut left = length;
+            while left > 0 {
+                match stream.read(&mut buffer)? {
+                    0 => return Err(ErrorKind::UnexpectedEof.into()),
+                    taken => left = left.saturating_sub(taken as u64),
+                }
+            }
             stream.write_all(&[0])
         }
-        [request::GIVE] => (0..BULK / CHUNK).try_for_each(|_| stream.write_all(&buffer)),
-        [request::ECHO] => loop {
-            match stream.read(&mut buffer)? {
-                0 => return Ok(()),
-                length => stream.write_all(buffer.get(..length).unwrap_or_default())?,
+        request::GIVE => {
+            let buffer = vec![7; CHUNK];
+            let mut left = length;
+            while left > 0 {
+                let part = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                stream.write_all(buffer.get(..part).unwrap_or_default())?;
+                left -= part as u64;
             }
-        },
+            Ok(())
+        }
+        request::ECHO => echo(&mut stream, usize::try_from(length).unwrap_or(CHUNK)),
         _ => Err(ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Short messages live on the stack; a long one takes memory only while it passes.
+fn echo(stream: &mut TcpStream, length: usize) -> std::io::Result<()> {
+    let mut small = [0; 1024];
+    loop {
+        if let Some(message) = small.get_mut(..length) {
+            stream.read_exact(message)?;
+            stream.write_all(message)?;
+            continue;
+        }
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        let mut message = vec![first[0]];
+        Read::by_ref(stream)
+            .take(length.saturating_sub(1) as u64)
+            .read_to_end(&mut message)?;
+        if message.len() < length {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        stream.write_all(&message)?;
     }
 }

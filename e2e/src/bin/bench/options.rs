@@ -1,0 +1,74 @@
+//! What the benchmark is asked to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The tunnel side by side with its peers, interleaved, in one run. Read the ratios, not the figures.
+#[derive(Parser, Debug)]
+#[command(name = "bench")]
+pub(crate) struct Options {
+    /// Fewer rounds, sizes and measures; the result goes to the standard output and no document is written.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// 100,000 connections one after the other through our pair, too.
+    #[arg(long)]
+    pub(crate) soak: bool,
+    /// Only measures whose name begins like one of these, as bulk,ping-64; no document is written.
+    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Only these peers, as ours,haproxy64,plain; no document is written.
+    #[arg(long, env = "BENCH_PEERS", value_delimiter = ',')]
+    pub(crate) peers: Vec<String>,
+    /// Other binaries of ours to compare, as before=/path/to/folder; may be given several times.
+    #[arg(
+        long,
+        env = "BENCH_VARIANTS",
+        value_delimiter = ',',
+        value_name = "NAME=FOLDER"
+    )]
+    pub(crate) variant: Vec<String>,
+    /// Rounds; 5 unless quick.
+    #[arg(long, env = "BENCH_ROUNDS")]
+    pub(crate) rounds: Option<usize>,
+    /// The document; its plots go to a folder beside it, of the same name.
+    #[arg(long, default_value = "docs/performance.md")]
+    pub(crate) document: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Work for processes that this program starts.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// List the measures and peers.
+    List,
+    /// Copy bytes from one address to another, without encryption.
+    #[command(hide = true)]
+    Relay {
+        listen: SocketAddr,
+        connect: SocketAddr,
+    },
+}
+
+impl Options {
+    /// How many rounds.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
+    }
+
+    /// Whether this run measures everything, so that it can stand in the document.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.quick && self.only.is_empty() && self.peers.is_empty() && self.variant.is_empty()
+    }
+
+    /// Whether a measure is asked for.
+    pub(crate) fn wants(&self, measure: &str) -> bool {
+        self.only.is_empty()
+            || self
+                .only
+                .iter()
+                .any(|begin| measure.starts_with(begin.as_str()))
+    }
+}

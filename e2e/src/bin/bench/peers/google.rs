@@ -1,0 +1,46 @@
+//! Google's own proxy (the Go connector) beside the application, our agent beside the service.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Result;
+use e2e::authority::{Dialect, PROJECT, REGION};
+
+use super::ours::Site;
+use super::{Engine, Lab, Ours, Pair, end, free, program, version};
+
+pub(super) const PROGRAM: &str = "cloud-sql-proxy";
+
+pub(super) fn describe() -> String {
+    format!(
+        "Google's {} (Go connector) in front of our agent, as it comes",
+        version(PROGRAM, "--version", "version")
+    )
+}
+
+pub(super) fn start(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<Pair> {
+    let site = Site::new(lab, Dialect::Google)?;
+    let server = Ours::usual().agent(lab, &site, service, engine)?;
+    let entry = free()?;
+    let mut command = Command::new(program(PROGRAM)?);
+    command
+        .env(
+            "SSL_CERT_FILE",
+            lab.authority.root_certificate(&site.agent_key)?,
+        )
+        .arg(format!("--credentials-file={}", site.client_key.display()))
+        .arg(format!(
+            "--sqladmin-api-endpoint={}",
+            lab.authority.endpoint()
+        ))
+        .arg(format!("--address={}", entry.ip()))
+        .arg(format!("--port={}", entry.port()))
+        .arg("--quiet")
+        .arg(format!("{PROJECT}:{REGION}:{}", site.instance));
+    let client = end(lab, "cloud-sql-proxy", &mut command, entry)?;
+    Ok(Pair {
+        entry,
+        client: vec![client],
+        server,
+    })
+}
