@@ -190,7 +190,10 @@ impl SessionError {
                 self.to_string(),
                 "check that the CA runs and that this machine reaches it",
             ),
-            Self::Dial(error) => error.refusal(Code::AgentUnreachable),
+            Self::Dial(error) => Refusal {
+                reason: chain(self),
+                ..error.refusal(Code::AgentUnreachable)
+            },
             Self::Tls(error) => error.refusal(),
             Self::Alert(alert) => alert.refusal(),
             Self::Refused(refusal) => refusal.clone(),

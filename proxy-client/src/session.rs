@@ -160,7 +160,12 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
 async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {
     let refusal = error.refusal();
     served.metrics.refused(refusal.code);
-    if let Some(repeated) = served.repeats.is_worth_telling(&refusal) {
+    let worth_telling = match error {
+        // The attempt that failed has told it for all who waited.
+        SessionError::Refresh(_) => served.repeats.is_worth_telling_again(&refusal),
+        _ => served.repeats.is_worth_telling(&refusal),
+    };
+    if let Some(repeated) = worth_telling {
         warn!(
             target: SESSION,
             code = %refusal.code,

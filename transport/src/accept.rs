@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,7 @@ pub async fn accept_loop<C, L, CF, LF>(
             continue;
         }
         if limit_warning.due() {
-            warn!(%local, "connection limit reached");
+            warn!(code = %Code::Limit, %local, "connection limit reached");
         }
         if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
             begin(crew, socket, peer, |socket| {

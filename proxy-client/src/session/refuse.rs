@@ -1,11 +1,12 @@
 //! Saying no so that the application sees why: in its own protocol, and without a reset that would lose it.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::machine::{Inputs, Machine as _};
 use proto::postgres::Opening;
-use proto::{Engine, Refusal};
+use proto::{Code, Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
@@ -18,6 +19,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DRAIN: u64 = 64 * 1024;
 /// The same refusal is logged again after this time.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
+/// Kinds of refusals that are remembered; beyond, they are told each time.
+const MAX_KINDS: usize = 32;
 
 /// Tells an application no and closes its connection.
 pub(super) async fn tell<S>(app: &mut S, refusal: &Refusal, engine: Engine)
@@ -63,12 +66,14 @@ where
     Ok(farewell)
 }
 
-/// Refusals that come again and again are logged once a minute.
+/// Refusals that come again and again are logged once a minute, however they take turns.
 #[derive(Default)]
-pub(super) struct Repeats(Mutex<Option<Told>>);
+pub(super) struct Repeats(Mutex<HashMap<Kind, Told>>);
+
+/// What makes two refusals the same: all but the numbers in their reasons, which may be times, ports or amounts.
+type Kind = (Code, String);
 
 struct Told {
-    refusal: Refusal,
     at: Instant,
     repeated: u64,
 }
@@ -76,22 +81,43 @@ struct Told {
 impl Repeats {
     /// How many times it was kept quiet since it was last told; `None` to keep it quiet this time too.
     pub(super) fn is_worth_telling(&self, refusal: &Refusal) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let repeated = match &mut *told {
-            Some(last) if last.refusal == *refusal && last.at.elapsed() < REPEAT_AFTER => {
-                last.repeated = last.repeated.saturating_add(1);
+        self.note(refusal, Some(0))
+    }
+
+    /// The same of what somebody else has told the first time.
+    pub(super) fn is_worth_telling_again(&self, refusal: &Refusal) -> Option<u64> {
+        self.note(refusal, None)
+    }
+
+    fn note(&self, refusal: &Refusal, first: Option<u64>) -> Option<u64> {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |told: &Told| told.at.elapsed() < REPEAT_AFTER;
+        let now = Instant::now();
+        let kind = kind(refusal);
+        if let Some(told) = kinds.get_mut(&kind) {
+            if is_recent(told) {
+                told.repeated = told.repeated.saturating_add(1);
                 return None;
             }
-            Some(last) if last.refusal == *refusal => last.repeated,
-            _ => 0,
-        };
-        *told = Some(Told {
-            refusal: refusal.clone(),
-            at: Instant::now(),
-            repeated: 0,
-        });
-        Some(repeated)
+            let repeated = std::mem::take(&mut told.repeated);
+            told.at = now;
+            return Some(repeated);
+        }
+        if kinds.len() >= MAX_KINDS {
+            kinds.retain(|_, told| is_recent(told));
+        }
+        if kinds.len() < MAX_KINDS {
+            let repeated = u64::from(first.is_none());
+            kinds.insert(kind, Told { at: now, repeated });
+        }
+        first
     }
+}
+
+fn kind(refusal: &Refusal) -> Kind {
+    let mut reason = refusal.reason.clone();
+    reason.retain(|letter| !letter.is_ascii_digit());
+    (refusal.code, reason)
 }
 
 #[cfg(test)]

@@ -62,3 +62,45 @@ async fn the_same_refusal_is_told_once_a_minute_with_its_count() {
     let other = Refusal::new(Code::Limit, "full", "wait");
     assert_eq!(repeats.is_worth_telling(&other), Some(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn refusals_that_take_turns_or_differ_in_numbers_only_are_told_once_each() {
+    let repeats = Repeats::default();
+    let late = |seconds: u64| {
+        let reason = format!("the certificate ended {seconds} s ago");
+        Refusal::new(Code::CaUnreachable, reason, "wait")
+    };
+    assert_eq!(repeats.is_worth_telling(&late(1)), Some(0));
+    assert_eq!(repeats.is_worth_telling(&refusal()), Some(0));
+    for seconds in 2..9 {
+        assert_eq!(repeats.is_worth_telling(&late(seconds)), None);
+        assert_eq!(repeats.is_worth_telling(&refusal()), None);
+    }
+    let same_reason = Refusal::new(Code::Limit, "no grant", "wait");
+    assert_eq!(repeats.is_worth_telling(&same_reason), Some(0));
+    tokio::time::advance(REPEAT_AFTER).await;
+    assert_eq!(repeats.is_worth_telling(&late(70)), Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_elsewhere_is_told_here_only_when_it_lasts() {
+    let repeats = Repeats::default();
+    for _ in 0..3 {
+        assert_eq!(repeats.is_worth_telling_again(&refusal()), None);
+    }
+    tokio::time::advance(REPEAT_AFTER).await;
+    assert_eq!(repeats.is_worth_telling_again(&refusal()), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_kinds_are_remembered_than_there_is_room_for() {
+    let repeats = Repeats::default();
+    let kind = |letter: usize| Refusal::new(Code::Limit, "x".repeat(letter), "wait");
+    for number in 0..MAX_KINDS * 2 {
+        assert_eq!(repeats.is_worth_telling(&kind(number)), Some(0));
+    }
+    assert_eq!(repeats.0.lock().unwrap().len(), MAX_KINDS);
+    tokio::time::advance(REPEAT_AFTER).await;
+    assert_eq!(repeats.is_worth_telling(&refusal()), Some(0));
+    assert_eq!(repeats.0.lock().unwrap().len(), 1);
+}
