@@ -15,6 +15,8 @@ pub(super) const HEADER: usize = 4;
 const CONTINUED: usize = 0xFF_FFFF;
 /// Longest text of an error packet that all clients show whole.
 const MAX_ERROR_TEXT: usize = 510;
+/// The same before TLS could begin: there MariaDB's library puts about 125 bytes of its own before the text.
+const MAX_FIRST_ERROR_TEXT: usize = 380;
 
 /// One packet of the opening exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,25 +76,44 @@ pub(super) fn encode(sequence: u8, payload: &[u8]) -> Result<Vec<u8>, Violation>
 ///
 /// It bears no SQLSTATE: capabilities are not known yet, and both servers leave it out there.
 pub fn error_instead_of_greeting(refusal: &Refusal) -> Vec<u8> {
-    error(0, refusal, false)
+    err(0, refusal, None, MAX_FIRST_ERROR_TEXT)
 }
 
 /// An ERR packet; with a SQLSTATE once the client has said hello.
 pub(super) fn error(sequence: u8, refusal: &Refusal, with_sqlstate: bool) -> Vec<u8> {
+    let sqlstate = with_sqlstate.then(|| sqlstate(refusal));
+    err(sequence, refusal, sqlstate, MAX_ERROR_TEXT)
+}
+
+fn err(sequence: u8, refusal: &Refusal, sqlstate: Option<&str>, most: usize) -> Vec<u8> {
     let mut payload = vec![ERR];
     payload.extend_from_slice(&refusal.code.mysql().to_le_bytes());
-    if with_sqlstate {
+    if let Some(sqlstate) = sqlstate {
         payload.push(b'#');
-        payload.extend_from_slice(sqlstate(refusal).as_bytes());
+        payload.extend_from_slice(sqlstate.as_bytes());
     }
-    let text = refusal.to_string();
-    let cut = text
-        .char_indices()
-        .map(|(at, _)| at)
-        .find(|at| *at > MAX_ERROR_TEXT);
-    let shown = text.get(..cut.unwrap_or(text.len())).unwrap_or(&text);
-    payload.extend_from_slice(shown.as_bytes());
+    payload.extend_from_slice(text(refusal, most).as_bytes());
     encode(sequence, &payload).unwrap_or_default()
+}
+
+/// The refusal in at most so many bytes. It is the reason that is cut: what to do, and the code, stay.
+fn text(refusal: &Refusal, most: usize) -> String {
+    let whole = refusal.to_string();
+    if whole.len() <= most {
+        return whole;
+    }
+    let code = format!("... [{}]", refusal.code);
+    let with_hint = format!("...; {} [{}]", refusal.hint, refusal.code);
+    if with_hint.len() < most {
+        let room = most.saturating_sub(with_hint.len());
+        return format!("{}{with_hint}", beginning(&refusal.reason, room));
+    }
+    let room = most.saturating_sub(code.len());
+    format!("{}{code}", beginning(&whole, room))
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 /// MySQL's own SQLSTATE for the error numbers that [`crate::Code::mysql`] uses.
@@ -144,10 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let refusal = Refusal::new(Code::Internal, "\u{e4}".repeat(1000), "x");
+    fn of_a_long_text_what_to_do_and_the_code_stay_and_characters_are_whole() {
+        let long = "\u{e4}".repeat(1000);
+        let refusal = Refusal::new(Code::Internal, long.clone(), "do this");
+        for (bytes, most) in [
+            (
+                &error_instead_of_greeting(&refusal)[7..],
+                MAX_FIRST_ERROR_TEXT,
+            ),
+            (&error(2, &refusal, false)[7..], MAX_ERROR_TEXT),
+        ] {
+            let text = std::str::from_utf8(bytes).unwrap();
+            assert!(text.len() <= most && text.len() >= most - 1, "{text}");
+            assert!(text.ends_with("\u{e4}...; do this [internal]"), "{text}");
+        }
+        let refusal = Refusal::new(Code::Internal, "this", long);
         let bytes = error_instead_of_greeting(&refusal);
         let text = std::str::from_utf8(&bytes[7..]).unwrap();
-        assert!(text.len() <= MAX_ERROR_TEXT + 2 && text.len() >= MAX_ERROR_TEXT);
+        assert!(text.len() <= MAX_FIRST_ERROR_TEXT, "{text}");
+        assert!(
+            text.starts_with("this; \u{e4}") && text.ends_with("\u{e4}... [internal]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_text_that_fits_is_whole() {
+        for length in 0..MAX_FIRST_ERROR_TEXT {
+            let refusal = Refusal::new(Code::Limit, "x".repeat(length), "wait");
+            let whole = refusal.to_string();
+            let shown = text(&refusal, MAX_FIRST_ERROR_TEXT);
+            assert_eq!(
+                shown == whole,
+                whole.len() <= MAX_FIRST_ERROR_TEXT,
+                "{length}"
+            );
+        }
     }
 }

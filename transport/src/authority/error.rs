@@ -207,7 +207,7 @@ impl AuthorityError {
                 "check the key file, or make a new one with `cloudsql-ca keys create`"
             }
             Failure::Forbidden(_) => {
-                "ask for a grant: cloudsql-ca grant --role client --instance I --service-account S"
+                "ask an administrator of the CA for a grant of role client"
             }
             Failure::NotFound(_) => "check the instance's name",
             Failure::Throttled(_) => "wait a moment; the program tries again by itself",
