@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::Complaints;
-pub use level::LogLevel;
+pub use level::{DEFAULT, LogLevel};
 
 /// Target of the one line per session.
 pub const SESSION: &str = "session";

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use daemon::exit::Exit;
-use daemon::log::Output;
+use daemon::log::{LogLevel, Output};
 use daemon::settings::{Complaints, complain, load, parse};
 use daemon::shutdown::Shutdown;
 use proxy_server::{Config, Prepared, ServeError, Settings, prepare, serve};
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
 
 fn run() -> Result<Exit, Exit> {
     let flags: Settings = parse(std::env::args_os())?;
-    let config = configure(flags).map_err(|complaints| complain(NAME, &complaints))?;
+    let settings = read(flags).map_err(|complaints| complain(NAME, &complaints))?;
+    let (config, log) = configure(settings).map_err(|complaints| complain(NAME, &complaints))?;
     let failed = |error: ServeError| {
         error!(error = transport::error::chain(&error), "cannot start");
         Exit::Failure
@@ -36,25 +37,41 @@ fn run() -> Result<Exit, Exit> {
             Exit::Failure
         })?;
     runtime
-        .block_on(until_told(config, prepared))
+        .block_on(until_told(config, prepared, log))
         .map_err(failed)
 }
 
-fn configure(flags: Settings) -> Result<Config, Complaints> {
+fn read(flags: Settings) -> Result<Settings, Complaints> {
     let file = flags.config_file.clone();
-    let settings = load(flags, file.as_deref())?;
-    let style = settings.log_style.unwrap_or_default();
-    daemon::log::init(settings.log_level.as_deref(), style, Output::Stderr)?;
-    Config::new(settings, rustix::process::geteuid().is_root())
+    load(flags, file.as_deref())
 }
 
-async fn until_told(config: Config, prepared: Prepared) -> Result<Exit, ServeError> {
+fn configure(settings: Settings) -> Result<(Config, LogLevel), Complaints> {
+    let style = settings.log_style.unwrap_or_default();
+    let log = daemon::log::init(settings.log_level.as_deref(), style, Output::Stderr)?;
+    let config = Config::new(settings, rustix::process::geteuid().is_root())?;
+    Ok((config, log))
+}
+
+/// The log's level, as the settings say it now. The flags were right when the program began.
+fn level() -> Result<Option<String>, Complaints> {
+    let flags = parse(std::env::args_os());
+    let flags: Settings =
+        flags.map_err(|_| Complaints::one("the command line", "cannot be read again"))?;
+    Ok(read(flags)?.log_level)
+}
+
+async fn until_told(config: Config, prepared: Prepared, log: LogLevel) -> Result<Exit, ServeError> {
     let tracker = TaskTracker::new();
-    let shutdown = Shutdown::on_signals(&tracker).map_err(|error| ServeError::Setup {
+    let handlers = |error: std::io::Error| ServeError::Setup {
         what: "signal handlers",
         problem: error.to_string(),
-    })?;
-    let drained = serve(config, prepared, shutdown.clone()).await?;
+    };
+    let shutdown = Shutdown::on_signals(&tracker).map_err(handlers)?;
+    let drained = tokio::select! {
+        drained = serve(config, prepared, shutdown.clone()) => drained?,
+        never = log.follow(level) => match never.map_err(handlers)? {},
+    };
     let exit = shutdown
         .cause()
         .map_or(Exit::Success, |signal| Exit::after(signal, drained));

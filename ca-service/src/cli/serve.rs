@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::PROGRAM;
 use crate::clock::Seconds;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::issuer::{LONGEST, Lifetimes, SHORTEST};
 use crate::limits::Rates;
 use crate::serve::{self, Bounds, Config};
@@ -113,19 +113,31 @@ daemon::overlay!(Settings {
 
 impl Serve {
     pub(super) async fn run(&self) -> Result<Exit> {
-        let prepared =
-            load(self.settings.clone(), self.config_file.as_deref()).and_then(|settings| {
-                let style = settings.log_format.unwrap_or_default();
-                log::init(settings.log_level.as_deref(), style, log::Output::default())?;
-                Config::try_from(settings)
-            });
-        let config = match prepared {
-            Ok(config) => config,
+        let prepared = self.read().and_then(|settings| {
+            let style = settings.log_format.unwrap_or_default();
+            let log = log::init(settings.log_level.as_deref(), style, log::Output::default())?;
+            Ok((Config::try_from(settings)?, log))
+        });
+        let (config, log) = match prepared {
+            Ok(prepared) => prepared,
             Err(complaints) => return Ok(complain(PROGRAM, &complaints)),
         };
         store::secure_directory(&config.data, false)?;
         daemon::harden::harden();
-        serve::run(&config).await
+        tokio::select! {
+            ended = serve::run(&config) => ended,
+            never = log.follow(|| Ok(self.read()?.log_level)) => {
+                let never = never.map_err(|source| Error::Listen {
+                    address: "signals".to_owned(),
+                    source,
+                });
+                match never? {}
+            }
+        }
+    }
+
+    fn read(&self) -> std::result::Result<Settings, Complaints> {
+        load(self.settings.clone(), self.config_file.as_deref())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use transport::tls::PrivateKey;
 
-use super::program::{Site, assertion};
+use super::program::{PATIENCE, Site, assertion};
 
 #[tokio::test]
 async fn no_token_assertion_or_key_is_logged_even_at_trace() {
@@ -51,4 +51,29 @@ async fn no_token_assertion_or_key_is_logged_even_at_trace() {
     ] {
         assert!(!log.contains(&canary), "{canary} is in the log");
     }
+}
+
+#[test]
+fn a_level_that_is_written_to_the_settings_file_takes_effect_at_hangup() {
+    let site = Site::new();
+    let file = site.path("ca.toml");
+    let wants = |level: &str| std::fs::write(&file, format!("log-level = {level:?}\n")).unwrap();
+    wants("error");
+    let running = site.serve(&["--config-file", file.to_str().unwrap()]);
+    for (level, said) in [
+        ("loud=very", "the log's level stays as it was"),
+        ("info", "the log's level is read again"),
+    ] {
+        assert!(!site.log().contains(said), "{}", site.log());
+        wants(level);
+        running.signal(rustix::process::Signal::HUP);
+        let begun = std::time::Instant::now();
+        while !site.log().contains(said) {
+            assert!(begun.elapsed() < PATIENCE, "{}", site.log());
+            std::thread::yield_now();
+        }
+    }
+    running.signal(rustix::process::Signal::TERM);
+    assert!(running.wait().success());
+    assert!(site.log().contains("stopping"), "{}", site.log());
 }

@@ -1,8 +1,11 @@
 //! The level of a log at work: another one takes effect at once, for all threads.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::warn;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::{EnvFilter, Registry};
 
@@ -12,7 +15,7 @@ use crate::settings::Complaints;
 pub(super) type Filter = reload::Layer<EnvFilter, Registry>;
 
 /// What is said where no level was chosen.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 
 /// Changes what is logged.
 #[derive(Clone, Debug)]
@@ -40,16 +43,48 @@ impl LogLevel {
             warn!(%error, "the log's level cannot be changed");
             return Ok(());
         }
-        *self.chosen() = level.map(str::to_owned);
+        *self.lock() = level.map(str::to_owned);
         Ok(())
     }
 
-    /// What was chosen last.
-    pub fn current(&self) -> String {
-        self.chosen().clone().unwrap_or_else(|| DEFAULT.to_owned())
+    /// Whether it could be this.
+    ///
+    /// # Errors
+    /// A complaint about `level`.
+    pub fn check(level: Option<&str>) -> Result<(), Complaints> {
+        super::filter(level).map(drop)
     }
 
-    fn chosen(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    /// What was chosen last; `None` is the default.
+    pub fn chosen(&self) -> Option<String> {
+        self.lock().clone()
+    }
+
+    /// The same in one word.
+    pub fn current(&self) -> String {
+        self.chosen().unwrap_or_else(|| DEFAULT.to_owned())
+    }
+
+    /// Sets what the settings say at each SIGHUP, for ever; `read` reads them again.
+    ///
+    /// # Errors
+    /// When the signal's handler cannot be set.
+    pub async fn follow(
+        self,
+        read: impl Fn() -> Result<Option<String>, Complaints>,
+    ) -> io::Result<Infallible> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            hangup.recv().await;
+            let read = read().and_then(|level| self.set(level.as_deref()));
+            match read {
+                Ok(()) => info!(level = self.current(), "the log's level is read again"),
+                Err(wrong) => error!(problem = %wrong, "the log's level stays as it was"),
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
