@@ -10,6 +10,7 @@ use std::path::Path;
 use proto::Engine;
 use proto::mysql::RsaKey;
 use rustix::process::geteuid;
+use transport::accept::name_holder;
 use transport::authority::{Credentials, CredentialsError};
 use transport::tls::PrivateKey;
 
@@ -137,7 +138,10 @@ fn read_root(path: &Path) -> Result<String, ServeError> {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let failed = |source| ServeError::Bind { address, source };
+    let failed = |error| ServeError::Bind {
+        address,
+        source: name_holder(address, error),
+    };
     let listener = TcpListener::bind(address).map_err(failed)?;
     // The standard library's own backlog is short.
     rustix::net::listen(&listener, BACKLOG).map_err(|error| failed(error.into()))?;

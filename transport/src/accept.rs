@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use crate::socket::{Peer, Socket};
 pub use callers::{Callers, Network, NotANetwork, Stranger};
 pub use crew::Crew;
-pub use listener::{Listener, UnixOptions};
+pub use listener::{Listener, UnixOptions, name_holder};
 
 /// First and longest wait after an accept that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));

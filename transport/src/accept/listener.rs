@@ -1,5 +1,6 @@
 //! Listening sockets: TCP and Unix as one type.
 
+mod holder;
 mod unix;
 
 use std::io;
@@ -11,6 +12,7 @@ use tracing::debug;
 
 use crate::error::BindError;
 use crate::socket::{Peer, Socket, TcpOptions, tune};
+pub use holder::name_holder;
 pub use unix::UnixOptions;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -33,8 +35,12 @@ impl Listener {
     /// Listens on a TCP address; port 0 lets the kernel choose.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// What the kernel says; of a port that is taken, who has it.
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
+        Self::listen_tcp(addr).map_err(|error| name_holder(addr, error))
+    }
+
+    fn listen_tcp(addr: SocketAddr) -> io::Result<Self> {
         let socket = if addr.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
