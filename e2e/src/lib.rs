@@ -7,10 +7,12 @@
 pub mod agent;
 pub mod authority;
 pub mod clients;
+pub mod clock;
 pub mod databases;
 pub mod drivers;
 pub mod enclave;
 pub mod google;
+pub mod impostor;
 pub mod matrix;
 pub mod network;
 pub mod paths;

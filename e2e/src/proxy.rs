@@ -91,11 +91,23 @@ impl Proxy {
         mounts: &[Mount],
         arguments: &[&str],
     ) -> Result<Self> {
+        Self::start_in(place, mounts, |command| {
+            command
+                .arg("--credentials-file")
+                .arg(key_file)
+                .args(arguments);
+        })
+    }
+
+    /// The same with whatever flags and variables `prepare` gives it, credentials included.
+    pub fn start_in(
+        place: &Place,
+        mounts: &[Mount],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let mut command = Command::new(binary("cloudsql-proxy")?);
-        command.arg("--credentials-file").arg(key_file);
-        command
-            .args(mounts.iter().map(|mount| &mount.argument))
-            .args(arguments);
+        prepare(&mut command);
+        command.args(mounts.iter().map(|mount| &mount.argument));
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let log = place.join(&format!("proxy-{number}.log"));
         let mut process = Process::spawn("cloudsql-proxy", &mut command, &log)?;

@@ -17,6 +17,8 @@ mod deploy;
 mod direct;
 #[path = "e2e/documents.rs"]
 mod documents;
+#[path = "e2e/failures.rs"]
+mod failures;
 #[path = "e2e/google_connectors.rs"]
 mod google_connectors;
 #[path = "e2e/grants.rs"]

@@ -1,11 +1,16 @@
 //! The client's sub-commands with a real database: a job in one line, and the doctor on its rungs.
 
+use std::net::TcpListener;
 use std::process::{Command, Output};
 
 use e2e::agent::Leg;
 use e2e::databases::Flavor;
 use e2e::paths::{binary, installed};
+use e2e::place::Place;
+use e2e::process::Process;
+use e2e::wait::{PATIENCE, until};
 use e2e::world::{World, instance};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// The client with a sub-command, and what goes behind its flags.
@@ -21,7 +26,7 @@ fn client(world: &World, command: &str, rest: &[&str]) -> Command {
 }
 
 /// `run -- mysql -e SQL`, with nothing said of host and port.
-fn job(world: &World, sql: &str) -> (Option<i32>, String) {
+fn mysql_job(world: &World, sql: &str) -> Command {
     let [login, _] = Flavor::MySql9.logins();
     let mysql = installed("bin/mysql9").unwrap();
     let mut command = client(world, "run", &["--"]);
@@ -31,7 +36,11 @@ fn job(world: &World, sql: &str) -> (Option<i32>, String) {
         .arg(format!("--user={}", login.user))
         .arg(format!("--password={}", login.password))
         .args(["-e", sql]);
-    let Output { status, stdout, .. } = command.output().unwrap();
+    command
+}
+
+fn job(world: &World, sql: &str) -> (Option<i32>, String) {
+    let Output { status, stdout, .. } = mysql_job(world, sql).output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap())
 }
 
@@ -51,10 +60,66 @@ fn a_job_in_one_line_ends_as_its_command_does() {
     let world = World::start(Flavor::MySql9).unwrap();
     assert_eq!(job(&world, "SELECT 6 * 7"), (Some(0), "42\n".to_owned()));
     assert_eq!(job(&world, "SELECT nonsense").0, Some(1));
-    let signalled = client(&world, "run", &["--", "sh", "-c", "kill -TERM $$"]).status();
-    assert_eq!(signalled.unwrap().code(), Some(143));
-    let nothing = client(&world, "run", &["--", "/nonexistent"]).status();
-    assert_eq!(nothing.unwrap().code(), Some(127));
+    // What has no right to run, and what is not there, as shells have it.
+    let unrunnable = world.place.join("unrunnable");
+    std::fs::write(&unrunnable, "").unwrap();
+    for (program, expected) in [(unrunnable.to_str().unwrap(), 126), ("/nonexistent", 127)] {
+        let Output { status, stderr, .. } =
+            client(&world, "run", &["--", program]).output().unwrap();
+        assert_eq!(status.code(), Some(expected), "{program}");
+        let told = String::from_utf8(stderr).unwrap();
+        assert!(told.contains(&format!("cannot run {program}: ")), "{told}");
+    }
+}
+
+/// The processes that the threads of a process have started, as the kernel has them.
+fn children(of: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{of}/task")).unwrap();
+    let children = tasks.map(|task| {
+        let path = task.unwrap().path().join("children");
+        std::fs::read_to_string(path).unwrap_or_default()
+    });
+    let children = children.collect::<Vec<_>>().join(" ");
+    let ids = children.split_whitespace();
+    ids.map(|id| id.parse().unwrap()).collect()
+}
+
+/// Waits until so many sessions sleep at the database.
+fn until_asleep(world: &World, count: &str) {
+    let asleep =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
+    until("the sessions that sleep", PATIENCE, || {
+        let counted = world.database.execute(asleep)?[0][0].clone();
+        Ok((counted.as_deref() == Some(count)).then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_job_that_a_signal_ends_ends_with_128_and_the_signals_number() {
+    let world = World::start(Flavor::MySql9).unwrap();
+    let log = world.place.join("job.log");
+    for (signal, to_mysql, expected) in [
+        (Signal::KILL, true, 137),
+        (Signal::TERM, true, 143),
+        (Signal::TERM, false, 143),
+    ] {
+        let mut command = mysql_job(&world, "SELECT SLEEP(120)");
+        let mut job = Process::spawn("a job", &mut command, &log).unwrap();
+        until_asleep(&world, "1");
+        if to_mysql {
+            let [mysql] = children(job.id())[..] else {
+                panic!("not one child")
+            };
+            let mysql = Pid::from_raw(mysql.try_into().unwrap()).unwrap();
+            kill_process(mysql, signal).unwrap();
+        } else {
+            job.signal(signal).unwrap();
+        }
+        let ended = job.wait(PATIENCE).unwrap().code();
+        assert_eq!(ended, Some(expected), "{signal:?}\n{}", job.log());
+        until_asleep(&world, "0");
+    }
 }
 
 #[test]
@@ -71,4 +136,23 @@ fn the_doctor_finds_what_is_down_between_here_and_the_database() {
     assert_eq!(diagnosis(&world), broken("tcp", "agent-unreachable"));
     world.authority.crash().unwrap();
     assert_eq!(diagnosis(&world), broken("ca", "ca-unreachable"));
+}
+
+#[test]
+fn who_has_the_port_is_named_to_whom_wants_it() {
+    let place = Place::new("port").unwrap();
+    let taken = TcpListener::bind((place.address(), 0)).unwrap();
+    let at = taken.local_addr().unwrap();
+    let mut command = Command::new(binary("cloudsql-proxy").unwrap());
+    command.args(["--token=t", "--sqladmin-api-endpoint=https://127.0.0.1:1"]);
+    command.args([
+        format!("--address={}", at.ip()),
+        format!("--port={}", at.port()),
+    ]);
+    let Output { status, stderr, .. } = command.arg("acme:lab1:db1").output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    let holder = format!("the port is taken by process {} (", std::process::id());
+    let expected = format!("cannot listen on {at}: choose another address or port: {holder}");
+    assert!(told.contains(&expected), "{told}");
+    assert_eq!(status.code(), Some(1), "{told}");
 }
