@@ -1,16 +1,18 @@
 //! The administrator's Unix socket: HTTP that only this user can reach, with the probes, the metrics, the sessions
-//! open now, and the one request that changes something.
+//! open now, the log's level, and the request to stop.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use daemon::health::{More, Page, Probes};
+use daemon::log::{DEFAULT, LogLevel};
 use daemon::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::info;
 use transport::accept::Listener;
 use transport::error::BindError;
 
@@ -25,6 +27,9 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// The path of [`Overview`].
 pub const STATUS: &str = "/status";
+
+/// The path of the log's level; by POST, the new one stands behind it.
+pub const LOG_LEVEL: &str = "/log-level";
 
 /// How the program is, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +61,7 @@ pub(crate) struct Admin {
     pub(crate) sessions: Sessions,
     pub(crate) shutdown: Shutdown,
     pub(crate) begun: Instant,
+    pub(crate) log: Option<LogLevel>,
 }
 
 impl Admin {
@@ -93,6 +99,11 @@ impl Admin {
                 body: serde_json::to_string(&self.overview()).unwrap_or_default(),
             }),
             (method, QUIT) => Some(quit(method, &self.shutdown)),
+            ("GET", LOG_LEVEL) => Some(text(200, self.log.as_ref()?.current())),
+            ("POST", path) => {
+                let level = path.strip_prefix(LOG_LEVEL)?.strip_prefix('/')?;
+                Some(set_level(self.log.as_ref()?, level))
+            }
             _ => None,
         }
     }
@@ -106,5 +117,23 @@ impl Admin {
             mounts: self.status.mounts().into_iter().map(mounted).collect(),
             sessions: self.sessions.lines(),
         }
+    }
+}
+
+fn set_level(log: &LogLevel, level: &str) -> Page {
+    match log.set((level != DEFAULT).then_some(level)) {
+        Ok(()) => {
+            info!(level, "the administrator has set the log's level");
+            text(200, log.current())
+        }
+        Err(wrong) => text(400, wrong.to_string()),
+    }
+}
+
+fn text(status: u16, words: String) -> Page {
+    Page {
+        status,
+        kind: "text/plain",
+        body: words + "\n",
     }
 }

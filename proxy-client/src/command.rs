@@ -7,6 +7,7 @@ mod child;
 mod doctor;
 mod explain;
 mod launch;
+mod level;
 mod manual;
 mod probe;
 mod reload;
@@ -103,6 +104,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what a program at work logs, or have it log more or less from now on
+    LogLevel {
+        #[command(flatten)]
+        door: Door,
+
+        /// error, warn, info, debug, trace, directives such as info,session=info, or default.
+        #[arg(value_name = "LEVEL")]
+        level: Option<String>,
+    },
     /// Print the certificate of an instance's server CA: what an application's --ssl-ca is to name
     CaCertificate(Box<ca_certificate::CaCertificate>),
     /// Find the broken place between here and the database
@@ -176,6 +186,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
                 (false, false) => Show::Live,
             };
             block_on(top::run(door.below(&settings), show))
+        }
+        Some(Command::LogLevel { door, level }) => {
+            block_on(level::run(door.below(&settings), level.as_deref()))
         }
         Some(Command::Doctor {
             settings: own,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use daemon::environment::Environment;
 use daemon::settings::{Complaints, Span};
+use daemon::log::LogLevel;
 use proto::TUNNEL_PORT;
 use tracing::info;
 use transport::authority::Credentials;
@@ -71,6 +72,8 @@ pub struct AuthorityConfig {
     /// Their file, when others may read it.
     pub exposed_key_file: Option<ExposedKeyFile>,
     /// The base URL, where it is not the key file's.
+    /// Changes the level of the log, once there is one.
+    pub log: Option<LogLevel>,
     pub endpoint: Option<String>,
     /// The root, where it is not the key file's.
     pub root_pem: Option<String>,
@@ -204,6 +207,7 @@ impl Config {
 impl Stop {
     fn of(settings: &Settings) -> Self {
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
+            log: None,
         Self {
             accept_for: span(settings.min_sigterm_delay),
             drain_for: span(settings.max_sigterm_delay),

@@ -155,6 +155,7 @@ pub async fn start(
         workers: &workers,
     };
     doors
+        log: config.log,
         .open(config.http.as_ref(), config.admin_socket.as_deref())
         .await?;
     if let Some(port) = config.quit_port {

@@ -52,6 +52,7 @@ pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
         Ok(configured) => configured,
         Err(exit) => return exit,
     };
+    let log = config.log.clone();
     // Before the runtime starts its threads.
     if let Err(wrong) = config.inherit(&Environment::of_process()) {
         return complain(PROGRAM, &wrong);
@@ -70,7 +71,7 @@ pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
             Ok(running) => running,
             Err(error) => return say::fail(&error),
         };
-        let watch = reload::watch(running.reload(), arguments, files, hangup);
+        let watch = reload::watch(running.reload(), log, arguments, files, hangup);
         tokio::select! {
             exit = running.until_stopped() => exit,
             never = watch => match never {},
@@ -97,11 +98,13 @@ fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathB
             Output::Stderr
         }
     };
-    logging
+    let log = logging
         .start(output)
         .map_err(|wrong| complain(PROGRAM, &wrong))?;
     let files = watched(&settings, &environment);
-    let config = Config::new(settings, &environment).map_err(|wrong| complain(PROGRAM, &wrong))?;
+    let config = Config::new(settings, &environment);
+    let mut config = config.map_err(|wrong| complain(PROGRAM, &wrong))?;
+    config.log = Some(log);
     Ok((config, files))
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use daemon::environment::Environment;
+use daemon::log::LogLevel;
 use daemon::settings::Complaints;
 use tokio::signal::unix::Signal;
 use tracing::{error, info};
 
 use super::launch::Arguments;
-use crate::config::{Config, watched};
+use crate::config::{Config, Logging, watched};
 use crate::serve::{Changed, Reload, ReloadError};
 
 /// Between two looks at the files. They are looked at by name, so links that are replaced count as well.
@@ -25,12 +26,19 @@ struct Mark(Option<(SystemTime, u64)>);
 /// Reads the settings again whenever there is reason to, for ever.
 pub(super) async fn watch(
     reload: Reload,
+    log: Option<LogLevel>,
     arguments: Arguments,
     mut files: Vec<PathBuf>,
     mut hangup: Signal,
 ) -> Infallible {
     let mut seen = marks(&files);
     let mut pause = PACE;
+    let mut again = Again {
+        level: log.as_ref().and_then(LogLevel::chosen),
+        log,
+        reload,
+        arguments,
+    };
     loop {
         let is_asked = tokio::select! {
             _ = hangup.recv() => true,
@@ -40,7 +48,7 @@ pub(super) async fn watch(
         if !is_asked && now == seen {
             continue;
         }
-        match again(&arguments, &reload).await {
+        match again.read().await {
             Ok((changed, found)) => {
                 let Changed {
                     added,
@@ -63,21 +71,39 @@ pub(super) async fn watch(
     }
 }
 
-async fn again(
-    arguments: &Arguments,
-    reload: &Reload,
-) -> Result<(Changed, Vec<PathBuf>), ReloadError> {
-    let (config, files) = read(arguments).map_err(ReloadError::Settings)?;
-    let changed = reload.apply(config).await?;
-    Ok((changed, files))
+/// What is done with settings that are read again.
+struct Again {
+    reload: Reload,
+    arguments: Arguments,
+    log: Option<LogLevel>,
+    /// The log's level as the settings said it last: an administrator may have set another.
+    level: Option<String>,
 }
 
-/// The settings that the arguments, the environment and the files hold now, and which files those are.
-fn read(arguments: &Arguments) -> Result<(Config, Vec<PathBuf>), Complaints> {
+impl Again {
+    /// Takes the settings that the arguments, the environment and the files hold now; which files those are.
+    async fn read(&mut self) -> Result<(Changed, Vec<PathBuf>), ReloadError> {
+        let (config, level, files) = read(&self.arguments).map_err(ReloadError::Settings)?;
+        let changed = self.reload.apply(config).await?;
+        if level != self.level
+            && let Some(log) = &self.log
+        {
+            log.set(level.as_deref()).map_err(ReloadError::Settings)?;
+            info!(level = log.current(), "the log's level is changed");
+            self.level = level;
+        }
+        Ok((changed, files))
+    }
+}
+
+/// Everything that can be wrong with the settings shows here.
+fn read(arguments: &Arguments) -> Result<(Config, Option<String>, Vec<PathBuf>), Complaints> {
     let environment = Environment::of_process();
     let settings = arguments.settings()?.load(&environment)?;
+    let level = Logging::new(&settings).level;
+    LogLevel::check(level.as_deref())?;
     let files = watched(&settings, &environment);
-    Ok((Config::new(settings, &environment)?, files))
+    Ok((Config::new(settings, &environment)?, level, files))
 }
 
 fn marks(files: &[PathBuf]) -> Vec<Mark> {

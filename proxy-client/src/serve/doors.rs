@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use daemon::log::LogLevel;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ pub(super) struct Doors<'a> {
     pub(super) status: &'a Arc<Status>,
     pub(super) shared: &'a Shared,
     pub(super) workers: &'a Workers,
+    pub(super) log: Option<LogLevel>,
 }
 
 impl Doors<'_> {
@@ -40,6 +42,7 @@ impl Doors<'_> {
             sessions: self.shared.sessions.clone(),
             shutdown: self.workers.shutdown.clone(),
             begun: Instant::now(),
+            log: self.log.clone(),
         };
         let probes = health::probes(self.status, Some(Arc::clone(&self.shared.metrics)));
         let ended = self.workers.cut.clone();

@@ -92,8 +92,10 @@ impl Site {
 }
 
 fn settings(key: &Path, port: u16, tunnel_port: u16) -> String {
+    let admin = key.with_file_name("admin");
     format!(
-        "instance = [\"db1?port={port}\"]\ncredentials-file = {key:?}\ntunnel-port = {tunnel_port}\n"
+        "instance = [\"db1?port={port}\"]\ncredentials-file = {key:?}\ntunnel-port = {tunnel_port}\n\
+         admin-socket = {admin:?}\n"
     )
 }
 
@@ -170,4 +172,50 @@ async fn settings_that_are_wrong_or_refused_change_nothing() {
     let text = "settings were not reloaded, the old ones stay";
     assert_eq!(log.matches(text).count(), 3, "each once: {log}");
     assert!(!log.contains("PRIVATE KEY"), "{log}");
+}
+
+impl Site {
+    fn with_level(&self, level: &str) {
+        let tunnel_port = self.world.agent.address.port();
+        let settings = settings(&self.path("key.json"), self.port, tunnel_port);
+        self.replace("proxy.toml", &format!("{settings}log-level = {level:?}\n"));
+    }
+
+    /// What `log-level` says, with these words behind it, and how it ends.
+    fn log_level(&self, words: &[&str]) -> (Option<i32>, String) {
+        let socket = format!("--admin-socket={}", self.path("admin").display());
+        let mut flags = vec!["log-level", socket.as_str()];
+        flags.extend(words);
+        let output = program(&flags).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_level_is_what_the_settings_file_or_the_administrator_said_last() {
+    let site = Site::new().await;
+    assert_eq!(site.log_level(&[]), (Some(0), "default\n".to_owned()));
+    site.with_level("debug");
+    site.says("the log's level is changed", 1).await;
+    drop(site.connect().await);
+    site.says("session ended", 1).await;
+    site.with_level("loud=very");
+    site.says("settings were not reloaded", 1).await;
+    assert_eq!(site.log_level(&[]), (Some(0), "debug\n".to_owned()));
+
+    let level = "info,session=info".to_owned();
+    assert_eq!(site.log_level(&[&level]), (Some(0), level.clone() + "\n"));
+    drop(site.connect().await);
+    site.says("session ended", 2).await;
+    for (wrong, code) in [("loud=very", 1), ("session info", 64)] {
+        let (ended, said) = site.log_level(&[wrong]);
+        assert_eq!(ended, Some(code), "{said}");
+        assert!(said.contains("level"), "{said}");
+    }
+    // The settings that are read again say nothing new about it.
+    site.with_level("debug");
+    site.says("settings reloaded", 2).await;
+    assert_eq!(site.log_level(&[]).1, level + "\n");
+    assert_eq!(site.log_level(&["default"]).1, "default\n");
 }

@@ -98,6 +98,7 @@ impl World {
         }
     }
 
+            log: None,
     /// The client for `db1`.
     pub(crate) async fn client(&self) -> Client {
         self.client_of(self.config(vec![self.instance("demo:eu:db1")]))

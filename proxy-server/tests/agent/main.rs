@@ -24,6 +24,7 @@ mod enrolment;
 mod instances;
 mod legs;
 mod limits;
+mod log_level;
 mod local_certificate;
 mod patience;
 mod process;
