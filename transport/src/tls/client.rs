@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::ClientConfig;
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::sign::SingleCertAndKey;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
 
 use super::error::TlsError;
 use super::found;
 use super::material::{Material, TrustRoots};
 use super::provider::{Time, provider};
-use super::read_ahead::ReadAhead;
+use super::shake::shake;
 use super::verify::{alerting, verify_server_identity};
 use super::{Dialect, TlsStream};
 use crate::Clock;
@@ -104,6 +103,8 @@ impl TlsClient {
                 &material.certified,
             ))));
         config.resumption = Resumption::disabled();
+        // The keys go to our own record layer, and nowhere else.
+        config.enable_secret_extraction = true;
         config.enable_sni = expected.dns_name.is_some();
         if offer == Offer::Ours {
             config.alpn_protocols = vec![proto::ALPN.to_vec()];
@@ -124,16 +125,15 @@ impl TlsClient {
         socket: impl Into<Socket>,
         deadline: Instant,
     ) -> Result<(TlsStream, Dialect), TlsError> {
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        let socket = ReadAhead::new(socket.into());
-        let handshake = before(deadline, connector.connect(self.name.clone(), socket));
+        let side = UnbufferedClientConnection::new(Arc::clone(&self.config), self.name.clone())
+            .map_err(|error| TlsError::Setup(error.to_string()))?;
+        let handshake = before(deadline, shake(side, socket.into()));
         let (connected, found) = found::during(handshake).await;
         match (connected, found.server) {
             (_, Some(problem)) => Err(TlsError::ServerCertificate(problem)),
             (None, None) => Err(TlsError::Deadline),
-            (Some(Err(error)), None) => Err(TlsError::from_io(error)),
+            (Some(Err((error, _))), None) => Err(TlsError::from_io(error)),
             (Some(Ok(stream)), None) => {
-                let stream = TlsStream::from(stream);
                 let dialect = Dialect::negotiated(stream.alpn());
                 Ok((stream, dialect))
             }

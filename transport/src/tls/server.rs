@@ -8,20 +8,21 @@ use proto::{Identity, InstanceName};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, UnbufferedServerConnection,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::error::{CertificateProblem, TlsError};
 use super::found;
 use super::material::{Material, TrustRoots, serial_hex, time};
 use super::provider::{Time, provider};
-use super::read_ahead::ReadAhead;
+use super::shake::shake;
 use super::verify::{alerting, claimed_instance, parse, verify_client_certificate};
 use super::{Dialect, TlsStream};
 use crate::Clock;
@@ -93,6 +94,8 @@ impl TlsServer {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
+        // The keys go to our own record layer, and nowhere else.
+        config.enable_secret_extraction = true;
         Ok(Self {
             served,
             config: Arc::new(config),
@@ -127,27 +130,29 @@ impl TlsServer {
 }
 
 /// Shakes hands as a server; tells a refused client why before it closes.
-pub(super) async fn accept(
+async fn accept(
     config: Arc<ServerConfig>,
     socket: Socket,
     deadline: Instant,
 ) -> Result<TlsStream, TlsError> {
-    let handshake = TlsAcceptor::from(config).accept(ReadAhead::new(socket));
-    match before(deadline, handshake.into_fallible()).await {
+    let side = UnbufferedServerConnection::new(config)
+        .map_err(|error| TlsError::Setup(error.to_string()))?;
+    match before(deadline, shake(side, socket)).await {
         None => Err(TlsError::Deadline),
-        Some(Ok(stream)) => Ok(stream.into()),
-        Some(Err((error, socket))) => {
-            let error = TlsError::from_io(error);
-            if !matches!(error, TlsError::Io(_) | TlsError::Alert(_)) {
-                close(socket).await;
-            }
-            Err(error)
-        }
+        Some(Ok(stream)) => Ok(stream),
+        Some(Err((error, socket))) => Err(close(TlsError::from_io(error), socket).await),
     }
 }
 
-/// Closes in order. A socket that is closed with unread bytes is reset, and a reset overtakes the alert.
-async fn close(mut socket: ReadAhead<Socket>) {
+/// Closes in order after an error that the other side is to read. A socket that is closed with unread bytes is reset,
+/// and a reset overtakes the alert.
+pub(super) async fn close<S>(error: TlsError, mut socket: S) -> TlsError
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if matches!(error, TlsError::Io(_) | TlsError::Alert(_)) {
+        return error;
+    }
     let closed = async {
         socket.shutdown().await?;
         tokio::io::copy(&mut socket.take(DRAIN_BYTES), &mut tokio::io::sink()).await
@@ -157,6 +162,7 @@ async fn close(mut socket: ReadAhead<Socket>) {
         Some(Err(error)) => debug!(%error, "a refused client was gone before its alert"),
         None => debug!("a refused client did not close in time"),
     }
+    error
 }
 
 /// Shows the certificate that is current, and notes when there is none.

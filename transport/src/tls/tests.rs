@@ -3,6 +3,7 @@
 mod client;
 mod database;
 mod hostile;
+mod interop;
 mod material;
 mod meeting;
 mod pki;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::buffer::Buffer;
+use crate::buffer::{BATCH, Buffer};
 
 /// Buffers moved in one turn, so that the other direction and other sessions get theirs.
 const TURN: usize = 8;
@@ -122,7 +122,7 @@ impl Direction {
     /// Fills one buffer as far as bytes are there; false when nothing came.
     fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut R, cx: &mut Context<'_>) -> bool {
         let mut buffer = Buffer::lend();
-        let mut buf = ReadBuf::new(&mut buffer);
+        let mut buf = ReadBuf::new(buffer.get_mut(..BATCH).unwrap_or_default());
         while buf.remaining() > 0 {
             let before = buf.filled().len();
             match Pin::new(&mut *reader).poll_read(cx, &mut buf) {

@@ -31,7 +31,7 @@ async fn an_idle_direction_holds_no_buffer_and_one_that_waits_does() {
 }
 
 #[tokio::test]
-async fn a_busy_direction_reads_64_kib_at_a_time() {
+async fn a_busy_direction_moves_eight_records_at_a_time() {
     /// Counts the calls that write to it.
     #[derive(Default)]
     struct Counted(Vec<usize>);
@@ -78,7 +78,7 @@ async fn a_busy_direction_reads_64_kib_at_a_time() {
         }
     })
     .await;
-    assert_eq!(writer.0, [64 * 1024; 4]);
+    assert_eq!(writer.0, [128 * 1024; 2]);
 }
 
 #[tokio::test]

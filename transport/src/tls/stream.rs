@@ -1,0 +1,354 @@
+//! The encrypted stream of a tunnel: whole records, many to a system call, no buffer while nothing is under way.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustls::AlertDescription;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::record::{CONTENT, Opened, Opener, RecordError, Sealer, Secrets, length};
+use crate::buffer::{BATCH, Buffer};
+use crate::socket::Socket;
+
+/// What came with the end of the handshake.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    /// Opened data.
+    pub(super) data: Vec<u8>,
+    /// The other side has said that no more will come.
+    pub(super) ended: bool,
+    /// Records that are not opened yet, the last perhaps not whole.
+    pub(super) sealed: Vec<u8>,
+}
+
+/// An encrypted connection, either side of it. Shutting it down says so to the peer (close_notify).
+pub struct TlsStream(Box<Inner>);
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("socket", &self.0.socket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bytes under way in a buffer that is lent for as long as they are.
+#[derive(Debug, Default)]
+struct Held {
+    buffer: Option<Buffer>,
+    start: usize,
+    end: usize,
+}
+
+impl Held {
+    fn of(bytes: &[u8]) -> Self {
+        let mut held = Self::default();
+        if !bytes.is_empty() {
+            let room = held.room();
+            let kept = bytes.len().min(room.len());
+            if let (Some(room), Some(bytes)) = (room.get_mut(..kept), bytes.get(..kept)) {
+                room.copy_from_slice(bytes);
+            }
+            held.grow(kept);
+        }
+        held
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let buffer = self.buffer.as_deref().unwrap_or_default();
+        buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// What is free behind the bytes. A buffer is lent if there is none.
+    fn room(&mut self) -> &mut [u8] {
+        let buffer = self.buffer.get_or_insert_with(Buffer::lend);
+        buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// So many bytes of the room are bytes now.
+    const fn grow(&mut self, by: usize) {
+        self.end = self.end.saturating_add(by);
+    }
+
+    /// So many bytes are done with. The buffer is given back with the last.
+    fn shrink(&mut self, by: usize) {
+        self.start = self.start.saturating_add(by);
+        if self.start >= self.end {
+            *self = Self::default();
+        }
+    }
+
+    /// Moves what is left to the begin.
+    fn compact(&mut self) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end.saturating_sub(self.start));
+        }
+    }
+}
+
+struct Inner {
+    socket: Socket,
+    alpn: Option<Vec<u8>>,
+    opener: Opener,
+    /// `None` once we have said that no more will come.
+    sealer: Option<Sealer>,
+    secrets: Box<dyn Secrets>,
+    /// Sealed bytes from the socket.
+    incoming: Held,
+    /// Opened bytes that found no room where they were wanted.
+    opened: Held,
+    /// Sealed bytes for the socket.
+    outgoing: Held,
+    /// The other side has said that no more will come.
+    ended: bool,
+    /// The other side wants us to use another key.
+    new_key: bool,
+    failed: Option<RecordError>,
+}
+
+impl TlsStream {
+    /// From what a handshake ends with.
+    pub(super) fn new(
+        socket: Socket,
+        alpn: Option<Vec<u8>>,
+        (opener, sealer, secrets): (Opener, Sealer, Box<dyn Secrets>),
+        early: &Early,
+    ) -> Self {
+        Self(Box::new(Inner {
+            socket,
+            alpn,
+            opener,
+            sealer: Some(sealer),
+            secrets,
+            incoming: Held::of(&early.sealed),
+            opened: Held::of(&early.data),
+            outgoing: Held::default(),
+            ended: early.ended,
+            new_key: false,
+            failed: None,
+        }))
+    }
+
+    /// The application protocol that was negotiated, if any was.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.0.alpn.as_deref()
+    }
+
+    /// Our key is used for so many records and no more.
+    #[cfg(test)]
+    pub(super) const fn wear_out_after(&mut self, records: u64) {
+        if let Some(sealer) = &mut self.0.sealer {
+            sealer.limit_to(records);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn holds_nothing(&self) -> bool {
+        let inner = &*self.0;
+        inner.incoming.buffer.is_none()
+            && inner.opened.buffer.is_none()
+            && inner.outgoing.buffer.is_none()
+    }
+
+    /// The socket's options, and who watches it: not for reading or writing.
+    pub(super) const fn socket_mut(&mut self) -> &mut Socket {
+        &mut self.0.socket
+    }
+}
+
+impl Inner {
+    /// Opens what is there, as far as there is room; true when that is something, or the end.
+    fn open(&mut self, into: &mut ReadBuf<'_>) -> Result<bool, RecordError> {
+        let before = into.filled().len();
+        let has_more = |into: &ReadBuf<'_>| into.filled().len() > before;
+        if !self.opened.bytes().is_empty() {
+            let given = self.opened.bytes().len().min(into.remaining());
+            into.put_slice(self.opened.bytes().get(..given).unwrap_or_default());
+            self.opened.shrink(given);
+            return Ok(true);
+        }
+        while !self.ended && into.remaining() > 0 {
+            let sealed = self.incoming.bytes();
+            let record = match length(sealed)? {
+                Some(length) => sealed.get(..length),
+                None => None,
+            };
+            let Some(record) = record else {
+                return Ok(has_more(into));
+            };
+            let whole = record.len();
+            let opened = if Opener::room(record) <= into.remaining() {
+                let opened = self.opener.open(record, into.initialize_unfilled())?;
+                if let Opened::Data(length) = opened {
+                    into.advance(length);
+                }
+                opened
+            } else if has_more(into) {
+                return Ok(true);
+            } else {
+                let opened = self.opener.open(record, self.opened.room())?;
+                match opened {
+                    Opened::Data(length) => self.opened.grow(length),
+                    _ => self.opened = Held::default(),
+                }
+                opened
+            };
+            self.incoming.shrink(whole);
+            match opened {
+                Opened::Data(_) if !self.opened.bytes().is_empty() => return self.open(into),
+                Opened::Data(_) | Opened::Nothing => {}
+                Opened::NewKey { answer } => {
+                    let key = self.secrets.next_to_open();
+                    self.opener.renew(key.map_err(|_| RecordError::Crypto)?);
+                    self.new_key |= answer;
+                }
+                Opened::End => self.ended = true,
+            }
+        }
+        Ok(self.ended || has_more(into))
+    }
+
+    /// Reads as much as is there; false at the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.incoming.compact();
+        let mut room = ReadBuf::new(self.incoming.room());
+        let read = Pin::new(&mut self.socket).poll_read(cx, &mut room);
+        let length = room.filled().len();
+        self.incoming.grow(length);
+        if self.incoming.bytes().is_empty() {
+            self.incoming = Held::default();
+        }
+        read.map_ok(|()| length > 0)
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed {
+            return Poll::Ready(Err(error.into()));
+        }
+        if into.remaining() == 0 || self.open_or_fail(cx, into)? {
+            return Poll::Ready(Ok(()));
+        }
+        while ready!(self.poll_fill(cx))? {
+            if self.open_or_fail(cx, into)? {
+                return Poll::Ready(Ok(()));
+            }
+            if self.incoming.bytes().is_empty() {
+                // Records without data for us: others on this thread get their turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        // Without close_notify nobody knows whether something was cut off.
+        Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    fn open_or_fail(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> io::Result<bool> {
+        self.open(into).map_err(|error| self.fail(cx, error))
+    }
+
+    /// Ends the connection, and says why as far as the socket takes it at once.
+    fn fail(&mut self, cx: &mut Context<'_>, error: RecordError) -> io::Error {
+        self.failed = Some(error);
+        self.incoming = Held::default();
+        if let Some(alert) = error.alert() {
+            let sealed = self.seal_last(alert).map_err(io::Error::from);
+            let told = sealed.and_then(|()| match self.poll_drain(cx) {
+                Poll::Ready(told) => told,
+                Poll::Pending => Ok(()),
+            });
+            if let Err(error) = told {
+                tracing::debug!(%error, "an alert could not be sent");
+            }
+        }
+        error.into()
+    }
+
+    /// Writes what is sealed.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.bytes().is_empty() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, self.outgoing.bytes()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.shrink(written);
+        }
+        self.outgoing = Held::default();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Seals as much as fits into one batch, once the one before is out.
+    fn poll_seal(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain(cx))?;
+        let data = data.get(..BATCH).unwrap_or(data);
+        for content in data.chunks(CONTENT) {
+            self.seal(content)?;
+        }
+        // What the socket does not take now goes with the next write or flush.
+        if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn seal(&mut self, content: &[u8]) -> io::Result<()> {
+        let sealer = self.sealer.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        if self.new_key || sealer.is_worn() {
+            let next = self.secrets.next_to_seal();
+            let next = next.map_err(|_| RecordError::Crypto)?;
+            let sealed = sealer.renew(next, self.outgoing.room())?;
+            self.outgoing.grow(sealed);
+            self.new_key = false;
+        }
+        let sealed = sealer.data(content, self.outgoing.room())?;
+        self.outgoing.grow(sealed);
+        Ok(())
+    }
+
+    /// Seals an alert, unless there was one: nothing comes after it.
+    fn seal_last(&mut self, alert: AlertDescription) -> Result<(), RecordError> {
+        if let Some(mut sealer) = self.sealer.take() {
+            let sealed = sealer.alert(alert, self.outgoing.room())?;
+            self.outgoing.grow(sealed);
+        }
+        Ok(())
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // An alert finds room when what was sealed before is out.
+        ready!(self.poll_drain(cx))?;
+        self.seal_last(AlertDescription::CloseNotify)?;
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0.poll_open(cx, buf)
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_seal(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_drain(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_close(cx)
+    }
+}
