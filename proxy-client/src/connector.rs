@@ -4,7 +4,6 @@ mod dial;
 mod opening;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proto::frame::Hello;
 use proto::machine::Inputs;
@@ -14,6 +13,7 @@ use transport::tls::TlsStream;
 
 use crate::config::HostPort;
 use crate::error::SessionError;
+use crate::legs::Legs;
 use crate::refresh::{ConnectionInfo, Refresher};
 
 /// Opens tunnels to one instance.
@@ -26,19 +26,6 @@ pub struct Connector {
     pub connect_to: Option<HostPort>,
     /// Which way out is taken.
     pub proxies: Proxies,
-}
-
-/// How long each leg of a tunnel's opening took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Legs {
-    /// Settings and certificate: nothing while there are valid ones.
-    pub certificate: Duration,
-    /// The TCP connection to the agent.
-    pub tcp: Duration,
-    /// The TLS handshake.
-    pub tls: Duration,
-    /// The agent's consent, and in Google's dialect the database's first word.
-    pub opening: Duration,
 }
 
 /// An open tunnel, the database behind it.

@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod doctor;
 pub mod error;
 pub mod health;
+pub mod legs;
 pub mod metrics;
 pub mod mount;
 pub mod refresh;

@@ -1,7 +1,6 @@
 //! Metrics, under the names of Google's proxy so that its dashboards work.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use daemon::metrics::prometheus_client::encoding::EncodeLabelSet;
 use daemon::metrics::prometheus_client::metrics::counter::Counter;
@@ -12,7 +11,7 @@ use daemon::metrics::prometheus_client::registry::Registry;
 use proto::Code;
 use transport::tunnel::EndedBy;
 
-use crate::connector::Legs;
+use crate::legs::Legs;
 
 /// What all names begin with.
 const PREFIX: &str = "cloudsqlconn";
@@ -137,15 +136,8 @@ impl InstanceMetrics {
     /// A tunnel was opened, in these legs.
     pub fn dialled(&self, legs: &Legs) {
         self.dials.get_or_create(&self.kind("result", "ok")).inc();
-        let legs = [
-            ("certificate", legs.certificate),
-            ("tcp", legs.tcp),
-            ("tls", legs.tls),
-            ("opening", legs.opening),
-        ];
-        let whole: Duration = legs.iter().map(|(_, leg)| *leg).sum();
-        self.dial_latency.observe(whole.as_secs_f64() * 1000.0);
-        for (name, leg) in legs {
+        self.dial_latency.observe(legs.sum().as_secs_f64() * 1000.0);
+        for (name, leg) in legs.all() {
             let series = self.legs.get_or_create(&self.kind("leg", name));
             series.observe(leg.as_secs_f64());
         }
@@ -194,7 +186,7 @@ impl Metrics {
         registry.register("closes", "Sessions by what ended them", closes.clone());
         let help = "Milliseconds from a connection to its open tunnel";
         registry.register("dial_latency", help, dial_latency.clone());
-        let help = "Seconds of each leg of a dial";
+        let help = "Seconds of each leg from a connection to its open tunnel";
         registry.register("dial_leg_seconds", help, legs.clone());
         let spare_events = Kinds::default();
         let help = "Tunnels that were kept ready, by what became of them, and applications that found none";

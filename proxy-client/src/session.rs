@@ -19,8 +19,9 @@ use transport::tls::Alert;
 use transport::tunnel::{self, Ended, EndedBy, Limits};
 
 use crate::config::InstanceConfig;
-use crate::connector::{Connector, Legs, Tunnel};
+use crate::connector::{Connector, Tunnel};
 use crate::error::SessionError;
+use crate::legs::{Legs, millis};
 use crate::metrics::InstanceMetrics;
 use crate::sessions::{Entry, Sessions};
 use refuse::Repeats;
@@ -79,8 +80,9 @@ impl Served {
     }
 }
 
-/// Lives one session.
-pub async fn run(mut app: Socket, peer: Peer, served: Arc<Served>) {
+/// Lives one session of an application that was accepted then.
+pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc<Served>) {
+    let accept = accepted.elapsed();
     let id = session_id();
     let span = info_span!("session", id, instance = served.label(), %peer);
     let life = async {
@@ -91,7 +93,10 @@ pub async fn run(mut app: Socket, peer: Peer, served: Arc<Served>) {
         let deadline = Instant::now() + served.dial_timeout;
         let hello = hello(id.clone(), &app, peer);
         match served.connector.connect(hello, deadline).await {
-            Ok(tunnel) => copy(&mut app, tunnel, &entry, &served).await,
+            Ok(mut tunnel) => {
+                tunnel.legs.accept = accept;
+                copy(&mut app, tunnel, &entry, &served).await;
+            }
             Err(error) => {
                 refused(&mut app, &error, &served).await;
             }
@@ -120,7 +125,7 @@ pub async fn draining(mut app: Socket, served: Arc<Served>) {
 
 async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) {
     let begun = Instant::now();
-    entry.connected();
+    entry.connected(&tunnel.legs);
     served.metrics.dialled(&tunnel.legs);
     let limits = Limits::default();
     let mut counted = entry.counted(app);
@@ -128,6 +133,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     let ended = tunnel::copy(&mut counted, stream, rest, &limits, &served.cut).await;
     count(&served.metrics, &ended);
     let Legs {
+        accept,
         certificate,
         tcp,
         tls,
@@ -144,6 +150,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
         bytes_up = ended.up,
         bytes_down = ended.down,
         duration_ms = millis(begun.elapsed()),
+        accept_ms = millis(accept),
         certificate_ms = millis(certificate),
         tcp_ms = millis(tcp),
         tls_ms = millis(tls),
@@ -178,11 +185,6 @@ async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {
         );
     }
     refuse::tell(app, &refusal, served.engine()).await;
-}
-
-/// For the log.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn count(metrics: &InstanceMetrics, ended: &Ended) {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use crate::legs::{Legs, Opened};
 
 /// All sessions, in the order in which they began.
 #[derive(Clone, Default)]
@@ -27,7 +29,7 @@ struct Seen {
     instance: String,
     peer: String,
     begun: Instant,
-    is_connected: AtomicBool,
+    opened: OnceLock<Opened>,
     up: AtomicU64,
     down: AtomicU64,
 }
@@ -49,6 +51,9 @@ pub struct Line {
     pub bytes_down: u64,
     /// `connecting` until the tunnel stands, then `open`.
     pub state: String,
+    /// How long the tunnel took to open, once it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<Opened>,
 }
 
 /// A session's place in the table; given back when dropped.
@@ -67,7 +72,7 @@ impl Sessions {
             instance,
             peer,
             begun: Instant::now(),
-            is_connected: AtomicBool::new(false),
+            opened: OnceLock::new(),
             up: AtomicU64::new(0),
             down: AtomicU64::new(0),
         });
@@ -96,7 +101,7 @@ impl Sessions {
 
 impl Seen {
     fn line(&self) -> Line {
-        let is_connected = self.is_connected.load(Ordering::Relaxed);
+        let opened = self.opened.get();
         Line {
             id: self.id.clone(),
             instance: self.instance.clone(),
@@ -104,15 +109,21 @@ impl Seen {
             age_seconds: self.begun.elapsed().as_secs(),
             bytes_up: self.up.load(Ordering::Relaxed),
             bytes_down: self.down.load(Ordering::Relaxed),
-            state: if is_connected { "open" } else { "connecting" }.to_owned(),
+            state: if opened.is_some() {
+                "open"
+            } else {
+                "connecting"
+            }
+            .to_owned(),
+            opened: opened.cloned(),
         }
     }
 }
 
 impl Entry {
-    /// The tunnel stands.
-    pub fn connected(&self) {
-        self.seen.is_connected.store(true, Ordering::Relaxed);
+    /// The tunnel stands, and that took so long.
+    pub fn connected(&self, legs: &Legs) {
+        self.seen.opened.get_or_init(|| legs.shown());
     }
 
     /// The application's stream with its bytes counted.
@@ -208,7 +219,7 @@ mod tests {
         let entry = sessions.begin("1".into(), "p:r:a".into(), "uid:5".into());
         let other = sessions.begin("2".into(), "p:r:b".into(), "uid:6".into());
         assert_eq!(sessions.lines()[0].state, "connecting");
-        entry.connected();
+        entry.connected(&Legs::default());
         let (mut app, mut ours) = tokio::io::duplex(64);
         let mut counted = entry.counted(&mut ours);
         app.write_all(b"12345").await.unwrap();

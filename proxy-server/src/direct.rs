@@ -22,6 +22,7 @@ use transport::tunnel::Ended;
 use crate::admission;
 use crate::config::{Certificates, DirectConfig};
 use crate::error::SessionError;
+use crate::legs::Leg;
 use crate::limits::too_many;
 use crate::login::{Gate, Rules};
 use crate::material::Instance;
@@ -51,15 +52,17 @@ pub(crate) struct Direct {
 pub(crate) async fn run(
     direct: Direct,
     mut socket: Socket,
-    peer: Peer,
+    (peer, accepted): (Peer, Instant),
     handshake: OwnedSemaphorePermit,
 ) {
+    let accept = accepted.elapsed();
     let agent = &direct.agent;
     if has_left(&socket, GRACE).await {
         agent.metrics.stranger("left");
         return;
     }
     let record = Record::direct(&direct.instance.wanted, peer);
+    record.legs.took(Leg::Accept, accept);
     let span = record.span();
     let _open = agent.metrics.opened(Via::Direct);
     let whole = async {
@@ -91,9 +94,13 @@ async fn session(
         return Err(SessionError::Left);
     }
     agent.served.freshen(within(agent.deadlines.tls)).await;
+    let begun = Instant::now();
     admit(direct)?;
     let _permit = agent.limits.anonymous()?;
+    record.legs.since(Leg::Policy, begun);
+    let begun = Instant::now();
     let mut database = dial(direct, peer).await?;
+    record.legs.since(Leg::Database, begun);
     let door = Door::new(direct, record);
     let deadline = within(agent.deadlines.direct_login);
     let rules = rules(direct, &door);

@@ -12,6 +12,7 @@ mod config;
 mod direct;
 mod enrolment;
 mod error;
+mod legs;
 mod limits;
 mod login;
 mod material;

@@ -2,6 +2,7 @@
 
 mod error;
 mod mysql;
+mod timed;
 mod watched;
 
 pub(crate) use error::LoginError;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use transport::handshake::drive_from;
 use transport::tls::{ClientIdentity, DatabaseTls, LocalTls};
 
+use crate::legs::Legs;
 use crate::material::Version;
 
 /// One side of a session: a socket or a tunnel, or TLS inside it.
@@ -70,6 +72,7 @@ pub(crate) struct Rules<'r> {
 /// Runs the exchange of the engine.
 pub(crate) async fn run<'a, A, D>(
     rules: Rules<'_>,
+    legs: &Legs,
     (app, db): (&'a mut A, &'a mut D),
     deadline: Instant,
 ) -> Result<Opened<'a>, LoginError>
@@ -79,7 +82,9 @@ where
 {
     let mut rest = Inputs::default();
     match rules.engine {
-        Engine::Mysql => return mysql::run(rules, Box::new(app), Box::new(db), deadline).await,
+        Engine::Mysql => {
+            return mysql::run(rules, legs, (Box::new(app), Box::new(db)), deadline).await;
+        }
         Engine::Postgres => {
             let mut opening = Opening::default();
             let ends = (&mut *app, &mut *db);

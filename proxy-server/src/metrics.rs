@@ -6,10 +6,12 @@ use daemon::metrics::prometheus_client::encoding::EncodeLabelSet;
 use daemon::metrics::prometheus_client::metrics::counter::Counter;
 use daemon::metrics::prometheus_client::metrics::family::Family;
 use daemon::metrics::prometheus_client::metrics::gauge::Gauge;
+use daemon::metrics::prometheus_client::metrics::histogram::Histogram;
 use daemon::metrics::prometheus_client::registry::Registry;
 use proto::Code;
 
 use crate::config::Wanted;
+use crate::legs::{Leg, Legs};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
@@ -61,6 +63,20 @@ struct OneWay {
     direction: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLeg {
+    leg: &'static str,
+}
+
+/// From a leg within one machine to one that is about to fail, in seconds.
+const LEG_BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+fn histogram() -> Histogram {
+    Histogram::new(LEG_BUCKETS)
+}
+
 /// The agent's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -71,6 +87,7 @@ pub(crate) struct Metrics {
     database_refusals: Family<Cause, Counter>,
     strangers: Family<Kind, Counter>,
     bytes: Family<OneWay, Counter>,
+    legs: Family<OfLeg, Histogram, fn() -> Histogram>,
     enrolment_failures: Family<Kind, Counter>,
     certificate_end: Family<OfInstance, Gauge>,
 }
@@ -86,6 +103,7 @@ impl Metrics {
             database_refusals: Family::default(),
             strangers: Family::default(),
             bytes: Family::default(),
+            legs: Family::new_with_constructor(histogram),
             enrolment_failures: Family::default(),
             certificate_end: Family::default(),
         };
@@ -122,6 +140,11 @@ impl Metrics {
             metrics.bytes.clone(),
         );
         registry.register(
+            "session_leg_seconds",
+            "Seconds of each leg of a session's opening",
+            metrics.legs.clone(),
+        );
+        registry.register(
             "enrolment_failures",
             "Questions to the CA that failed, by kind",
             metrics.enrolment_failures.clone(),
@@ -145,6 +168,17 @@ impl Metrics {
         let open = self.open.get_or_create(&OnlyVia { listener }).clone();
         open.inc();
         Open(open)
+    }
+
+    /// A session has gone so far, and will go no further before its end.
+    pub(crate) fn opening(&self, legs: &Legs) {
+        for leg in Leg::ALL {
+            if let Some(time) = legs.time(leg) {
+                let leg = leg.as_str();
+                let series = self.legs.get_or_create(&OfLeg { leg });
+                series.observe(time.as_secs_f64());
+            }
+        }
     }
 
     /// A tunnel has ended.
@@ -244,6 +278,9 @@ mod tests {
         metrics.refused_by_database(1129);
         metrics.refused_by_database(65_000);
         metrics.stranger("tls-deadline");
+        let legs = Legs::default();
+        legs.took(Leg::Greeting, std::time::Duration::from_millis(200));
+        metrics.opening(&legs);
         let text = metrics.encode();
         for line in [
             "csql_server_sessions_open{listener=\"tunnel\"} 0\n",
@@ -255,6 +292,7 @@ mod tests {
             "csql_server_handshakes_failed_total{kind=\"tls-deadline\"} 1\n",
             "csql_server_bytes_total{direction=\"up\"} 7\n",
             "csql_server_bytes_total{direction=\"down\"} 9\n",
+            "csql_server_session_leg_seconds_sum{leg=\"greeting\"} 0.2\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

@@ -7,6 +7,7 @@ use daemon::environment::Environment;
 use daemon::shutdown::Shutdown;
 use proto::mysql::RsaKey;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -154,7 +155,9 @@ async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessi
         permits,
         agent.drain.clone(),
         sessions,
-        |socket, peer, permit| session::run(Arc::clone(agent), socket, peer, permit),
+        |socket, peer, permit| {
+            session::run(Arc::clone(agent), socket, (peer, Instant::now()), permit)
+        },
         |_socket, _peer| {
             // Nobody knows who it is: it is not worth a handshake, nor a word.
             agent.metrics.stranger("limit");
@@ -210,7 +213,7 @@ async fn accept_direct(listener: Listener, direct: Direct, handshakes: usize, se
         permits,
         agent.drain.clone(),
         &sessions,
-        |socket, peer, permit| direct::run(direct.clone(), socket, peer, permit),
+        |socket, peer, permit| direct::run(direct.clone(), socket, (peer, Instant::now()), permit),
         |_socket, _peer| {
             agent.metrics.stranger("limit");
             std::future::ready(())

@@ -20,6 +20,7 @@ use crate::admission::{self, Admitted, Asking};
 use crate::carry::{self, Bounds};
 use crate::config::Deadlines;
 use crate::error::SessionError;
+use crate::legs::{Leg, Legs};
 use crate::limits::Limits;
 use crate::login::{self, Duplex, Rules};
 use crate::material::{Instance, Served};
@@ -49,18 +50,22 @@ pub(crate) struct Agent {
 pub(crate) async fn run(
     agent: Arc<Agent>,
     socket: Socket,
-    peer: Peer,
+    (peer, accepted): (Peer, Instant),
     handshake: OwnedSemaphorePermit,
 ) {
+    let legs = Legs::default();
+    legs.since(Leg::Accept, accepted);
+    let begun = Instant::now();
     let Some(source) = agent.limits.handshake(peer.addr.map(|addr| addr.ip())) else {
         agent.metrics.stranger("limit-per-source");
         return;
     };
-    let deadline = Instant::now() + agent.deadlines.tls;
+    let deadline = begun + agent.deadlines.tls;
     agent.served.freshen(deadline).await;
     match agent.tls.accept(socket, deadline).await {
         Ok(tls) => {
-            let record = Record::new(&tls, peer);
+            legs.since(Leg::Tls, begun);
+            let record = Record::new(&tls, peer, legs);
             let span = record.span();
             let room = (handshake, source);
             authenticated(&agent, tls, &record, room)
@@ -100,12 +105,16 @@ async fn tunnel<R>(
     };
     drop(room);
     record.hello(hello.as_ref());
+    let lap = Instant::now();
     let (instance, admitted) = admit(agent, tls, hello.as_ref())?;
     let _permit = agent.limits.session(&tls.identity.account)?;
     record.admitted(&admitted);
+    record.legs.since(Leg::Policy, lap);
     let source = source(record.peer(), hello.as_ref());
-    let dial_deadline = within(agent.deadlines.dial);
+    let lap = Instant::now();
+    let dial_deadline = lap + agent.deadlines.dial;
     let mut database = instance.backend.dial(source, dial_deadline).await?;
+    record.legs.since(Leg::Database, lap);
     let login_deadline = within(agent.deadlines.login);
     let stream = &mut tls.stream;
     told.database_speaks();
@@ -133,7 +142,9 @@ pub(crate) async fn converse<A: Duplex, D: Duplex, R>(
     ends: (&mut A, &mut D),
     deadline: Instant,
 ) -> Result<Ended, SessionError> {
-    let opened = login::run(rules, ends, deadline).await?;
+    let opened = login::run(rules, &record.legs, ends, deadline).await;
+    agent.metrics.opening(&record.legs);
+    let opened = opened?;
     drop(room);
     record.logged_in(opened.mysql.as_ref().map(|session| &session.logged_in));
     let bounds = Bounds {

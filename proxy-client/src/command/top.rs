@@ -9,6 +9,7 @@ use daemon::exit::Exit;
 use super::ask::Door;
 use super::say;
 use crate::admin::{Overview, STATUS};
+use crate::legs::Opened;
 
 /// Between two pictures.
 const EVERY: Duration = Duration::from_secs(1);
@@ -72,7 +73,7 @@ fn picture(overview: &Overview, most: usize) -> String {
             format_args!("{} at {}", mount.instance, mount.local),
         );
     }
-    let rows: Vec<[String; 7]> = overview
+    let rows: Vec<[String; 8]> = overview
         .sessions
         .iter()
         .take(most)
@@ -84,11 +85,22 @@ fn picture(overview: &Overview, most: usize) -> String {
                 bytes(session.bytes_up),
                 bytes(session.bytes_down),
                 session.state.clone(),
+                session.opened.as_ref().map_or_else(String::new, opened),
                 session.id.clone(),
             ]
         })
         .collect();
-    let head = ["INSTANCE", "PEER", "AGE", "UP", "DOWN", "STATE", "SESSION"].map(str::to_owned);
+    let head = [
+        "INSTANCE",
+        "PEER",
+        "AGE",
+        "UP",
+        "DOWN",
+        "STATE",
+        "OPENED IN",
+        "SESSION",
+    ]
+    .map(str::to_owned);
     text.push('\n');
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {
@@ -127,6 +139,19 @@ fn age(seconds: u64) -> String {
     }
 }
 
+/// The whole, and the leg that took longest of it.
+fn opened(opened: &Opened) -> String {
+    let Opened {
+        millis,
+        slowest,
+        slowest_millis,
+    } = opened;
+    match millis {
+        0 => "0 ms".to_owned(),
+        _ => format!("{millis} ms ({slowest} {slowest_millis})"),
+    }
+}
+
 /// Three digits and a unit, in powers of 1024.
 fn bytes(count: u64) -> String {
     let mut whole = count;
@@ -155,6 +180,11 @@ mod tests {
             bytes_up: up,
             bytes_down: 1_500_000,
             state: "open".into(),
+            opened: Some(Opened {
+                millis: up,
+                slowest: "tls".into(),
+                slowest_millis: 9,
+            }),
         };
         let overview = Overview {
             version: "1.2.3".into(),
@@ -171,9 +201,9 @@ mod tests {
             "cloudsql-proxy 1.2.3, process 7, up 1d01h, 2 open\n\
              p:r:a at 127.0.0.1:3306\n\
              \n\
-             INSTANCE  PEER      AGE    UP     DOWN   STATE  SESSION\n\
-             p:r:a     uid:1000  1h02m  12 B   1 MiB  open   aa\n\
-             p:r:long  uid:1000  1h02m  2 KiB  1 MiB  open   bb\n"
+             INSTANCE  PEER      AGE    UP     DOWN   STATE  OPENED IN        SESSION\n\
+             p:r:a     uid:1000  1h02m  12 B   1 MiB  open   12 ms (tls 9)    aa\n\
+             p:r:long  uid:1000  1h02m  2 KiB  1 MiB  open   2048 ms (tls 9)  bb\n"
         );
         assert!(picture(&overview, 1).ends_with("aa\n... and 1 more\n"));
     }

@@ -16,7 +16,7 @@ use crate::time::Time;
 use crate::world::{PATIENCE, World, first_words};
 
 /// A configuration with health and metrics at a free port.
-fn with_http(mut config: Config) -> (Config, u16) {
+pub(crate) fn with_http(mut config: Config) -> (Config, u16) {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     config.http = Some(Http {
@@ -28,7 +28,7 @@ fn with_http(mut config: Config) -> (Config, u16) {
 }
 
 /// The status and the body.
-async fn get(port: u16, path: &str) -> (u16, String) {
+pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -174,7 +174,7 @@ async fn metrics_tell_each_leg_what_closed_sessions_and_why_they_were_refused() 
         let found = value(&text, "connections_total", &labels);
         assert_eq!(found, Some(count), "{text}");
     }
-    for leg in ["certificate", "tcp", "tls", "opening"] {
+    for leg in ["accept", "certificate", "tcp", "tls", "opening"] {
         let labels = format!("leg=\"{leg}\"");
         let count = value(&text, "dial_leg_seconds_count", &labels);
         let sum = value(&text, "dial_leg_seconds_sum", &labels).unwrap();

@@ -32,3 +32,4 @@ mod sessions;
 mod time;
 mod trial;
 mod world;
+mod waterfall;

@@ -4,7 +4,9 @@ use proto::machine::Inputs;
 use proto::mysql::{Login, Outcome};
 use tokio::time::Instant;
 
+use super::timed::Timed;
 use super::{Duplex, LoginError, Opened, Rules, Session, exchange, logged_in};
+use crate::legs::Legs;
 
 /// Where the two ends are spoken to now, and what was read from them.
 struct Ends<'a> {
@@ -18,14 +20,15 @@ struct Ends<'a> {
 /// Runs it. Where the application spoke TLS of its own, it has been told what went wrong.
 pub(super) async fn run<'a>(
     rules: Rules<'_>,
-    app: Box<dyn Duplex + 'a>,
-    db: Box<dyn Duplex + 'a>,
+    legs: &Legs,
+    (app, db): (Box<dyn Duplex + 'a>, Box<dyn Duplex + 'a>),
     deadline: Instant,
 ) -> Result<Opened<'a>, LoginError> {
-    let mut login = match rules.gate {
+    let login = match rules.gate {
         Some(_) => Login::anonymous(rules.options.clone()),
         None => Login::new(rules.options.clone()),
     };
+    let mut login = Timed::new(login, legs);
     let mut ends = Ends {
         app,
         db,
@@ -39,10 +42,11 @@ pub(super) async fn run<'a>(
             Err(error) => return Err(error),
         };
         ends = match outcome {
-            Outcome::StartTls => application_tls(&rules, &mut login, ends, deadline).await?,
-            Outcome::StartDatabaseTls => database_tls(&rules, &login, ends, deadline).await?,
+            Outcome::StartTls => application_tls(&rules, &mut login.login, ends, deadline).await?,
+            Outcome::StartDatabaseTls => database_tls(&rules, &login.login, ends, deadline).await?,
             outcome => {
-                let options = login.options().clone();
+                login.ended();
+                let options = login.login.options().clone();
                 return match logged_in(outcome) {
                     Ok(logged_in) => Ok(Opened {
                         app: ends.app,
@@ -60,13 +64,13 @@ pub(super) async fn run<'a>(
 
 async fn step(
     rules: &Rules<'_>,
-    login: &mut Login,
+    login: &mut Timed<'_>,
     ends: &mut Ends<'_>,
     deadline: Instant,
 ) -> Result<Outcome, LoginError> {
     let rest = std::mem::take(&mut ends.rest);
     let ended = exchange(rest, login, (&mut ends.app, &mut ends.db), deadline).await;
-    let greeted = login.version();
+    let greeted = login.login.version();
     if let Some(version) = greeted {
         rules.version.note(version);
     }

@@ -18,6 +18,7 @@ use transport::tunnel::Ended;
 use crate::admission::Admitted;
 use crate::config::Wanted;
 use crate::error::SessionError;
+use crate::legs::{Leg, Legs};
 use crate::login::LoginError;
 use crate::metrics::{Metrics, Via};
 
@@ -28,6 +29,8 @@ const STRANGERS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// One session as it is told at its end.
 pub(crate) struct Record {
+    /// How long each leg took.
+    pub(crate) legs: Legs,
     started: Instant,
     span: Span,
     via: Via,
@@ -55,6 +58,7 @@ impl Record {
         Self {
             started: Instant::now(),
             span,
+            legs: Legs::default(),
             via: Via::Direct,
             peer,
             known: AtomicBool::new(false),
@@ -75,7 +79,7 @@ impl Record {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn new(tls: &TlsPeer, peer: Peer) -> Self {
+    pub(super) fn new(tls: &TlsPeer, peer: Peer, legs: Legs) -> Self {
         let span = info_span!(
             "session",
             id = tracing::field::Empty,
@@ -95,6 +99,7 @@ impl Record {
         Self {
             started: Instant::now(),
             span,
+            legs,
             via: Via::Tunnel,
             peer,
             known: AtomicBool::new(true),
@@ -147,9 +152,16 @@ impl Record {
     pub(crate) fn ended(&self, metrics: &Metrics, ended: &Ended) {
         let by = ended.by.as_str();
         metrics.ended(self.via, by, ended.up, ended.down);
+        let millis = |leg| self.legs.millis(leg);
         info!(
             target: SESSION,
             duration_ms = self.duration_ms(),
+            accept_ms = millis(Leg::Accept),
+            tls_ms = millis(Leg::Tls),
+            policy_ms = millis(Leg::Policy),
+            database_ms = millis(Leg::Database),
+            greeting_ms = millis(Leg::Greeting),
+            authentication_ms = millis(Leg::Authentication),
             bytes.up = ended.up,
             bytes.down = ended.down,
             ended_by = by,

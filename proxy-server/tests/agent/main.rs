@@ -32,3 +32,4 @@ mod proxy_protocol;
 mod refusals;
 mod scans;
 mod way_out;
+mod waterfall;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::accept::{Listener, accept_loop};
 use transport::socket::{Peer, Socket};
@@ -25,6 +26,7 @@ pub(super) async fn accept(
     let (limited, most) = (Arc::clone(&target), workers.most);
     let (draining, tasks) = (workers.draining.clone(), workers.tasks.clone());
     let on_connection = move |socket: Socket, peer: Peer, permit: OwnedSemaphorePermit| {
+        let accepted = Instant::now();
         let (served, strangers) = (target.load_full(), Arc::clone(&strangers));
         let (is_draining, tasks) = (draining.is_cancelled(), tasks.clone());
         async move {
@@ -40,7 +42,7 @@ pub(super) async fn accept(
                 return;
             }
             match served.config.callers.admit(peer) {
-                Ok(()) => session::run(socket, peer, served).await,
+                Ok(()) => session::run(socket, (peer, accepted), served).await,
                 Err(stranger) => {
                     // Who is not served takes no place from those who are.
                     drop(permit);
