@@ -64,6 +64,10 @@ pub enum Answer {
     Ok {
         /// [`VERSION`] of the sender.
         version: u32,
+        /// For how many seconds after a handshake the agent waits for a frame of this client's: so long a tunnel may be
+        /// kept ready. Nothing: no longer than a frame takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patience: Option<u32>,
     },
     /// It is not, and this is why.
     Refused(Refusal),
@@ -159,11 +163,17 @@ mod tests {
         let refusal = Refusal::new(Code::NoGrant, "no grant", "ask for one");
         let mut input = encode(&Answer::Refused(refusal.clone())).unwrap();
         assert_eq!(decode(&mut input), Ok(Some(Answer::Refused(refusal))));
-        let ok = Answer::Ok { version: 1 };
-        assert_eq!(
-            encode(&ok).unwrap()[4..],
-            br#"{"result":"ok","version":1}"#[..]
-        );
+        let ok = |patience| Answer::Ok {
+            version: 1,
+            patience,
+        };
+        let plain = &br#"{"result":"ok","version":1}"#[..];
+        let patient = &br#"{"result":"ok","version":1,"patience":60}"#[..];
+        for (patience, json) in [(None, plain), (Some(60), patient)] {
+            let mut bytes = encode(&ok(patience)).unwrap();
+            assert_eq!(bytes[4..], *json);
+            assert_eq!(decode(&mut bytes), Ok(Some(ok(patience))));
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod credentials;
+mod failover;
 mod guard;
 mod inherited;
 mod instance;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::environment::Environment;
-use daemon::settings::{Complaints, Span};
 use daemon::log::LogLevel;
+use daemon::settings::{Complaints, Span};
 use proto::TUNNEL_PORT;
 use tracing::info;
 use transport::authority::Credentials;
@@ -22,16 +23,20 @@ use transport::socket::Proxies;
 
 use crate::settings::Settings;
 pub use credentials::ExposedKeyFile;
+pub use failover::Failover;
 pub use inherited::{Handed, Inherited};
 pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
-pub use place::{Address, HostPort, POSTGRES_SOCKET, Place, Ports, Route};
+pub(crate) use place::is_service;
+pub use place::{Address, ConnectTo, HostPort, POSTGRES_SOCKET, Place, Ports, Route};
 
 /// Google's default for the health server.
 const HTTP_ADDRESS: &str = "localhost";
 const HTTP_PORT: u16 = 9090;
 /// And for the port where a request ends the program.
 const ADMIN_PORT: u16 = 9091;
+/// Most tunnels of one instance that are kept ready.
+const SPARE_TUNNELS: usize = 8;
 /// From an application's connection to the database's first word; Google's proxy has the same.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,6 +58,10 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// From an application's connection to the database's first word.
     pub dial_timeout: Duration,
+    /// Most tunnels of one instance that are kept ready; 0 for none.
+    pub spare_tunnels: usize,
+    /// What is done about instances that are named by a domain.
+    pub failover: Failover,
     /// How the program stops.
     pub stop: Stop,
     /// Where health and metrics are served.
@@ -63,6 +72,8 @@ pub struct Config {
     pub quit_port: Option<u16>,
     /// The administrator's socket.
     pub admin_socket: Option<PathBuf>,
+    /// Changes the level of the log, once there is one.
+    pub log: Option<LogLevel>,
 }
 
 /// How the CA is reached.
@@ -72,8 +83,6 @@ pub struct AuthorityConfig {
     /// Their file, when others may read it.
     pub exposed_key_file: Option<ExposedKeyFile>,
     /// The base URL, where it is not the key file's.
-    /// Changes the level of the log, once there is one.
-    pub log: Option<LogLevel>,
     pub endpoint: Option<String>,
     /// The root, where it is not the key file's.
     pub root_pem: Option<String>,
@@ -93,6 +102,15 @@ pub enum Keys {
     P256,
     /// RSA of 2048 bits, as Google's connectors make.
     Rsa,
+}
+
+impl Keys {
+    fn of(rsa_keys: Option<bool>) -> Self {
+        match rsa_keys {
+            Some(true) => Self::Rsa,
+            _ => Self::P256,
+        }
+    }
 }
 
 /// When certificates are renewed.
@@ -151,6 +169,7 @@ impl Config {
             .and_then(|name| complaints.check("prometheus-namespace", checks::namespace(name)));
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let (http, stop) = (Http::of(&settings), Stop::of(&settings));
+        let failover = Failover::of(&settings);
         let quit_port =
             is_set(settings.quitquitquit).then(|| settings.admin_port.unwrap_or(ADMIN_PORT));
         let Some(credentials::Chosen {
@@ -172,11 +191,7 @@ impl Config {
                 quota_project: settings.quota_project,
                 proxies,
             },
-            keys: if is_set(settings.rsa_keys) {
-                Keys::Rsa
-            } else {
-                Keys::P256
-            },
+            keys: Keys::of(settings.rsa_keys),
             refresh: if is_set(settings.lazy_refresh) {
                 Refresh::Lazy
             } else {
@@ -185,11 +200,14 @@ impl Config {
             connection_test: is_set(settings.run_connection_test),
             max_connections: settings.max_connections.filter(|most| *most > 0),
             dial_timeout: settings.dial_timeout.map_or(DIAL_TIMEOUT, |span| span.0),
+            spare_tunnels: spare_tunnels(settings.spare_tunnels, settings.lazy_refresh),
+            failover,
             stop,
             http,
             metrics_namespace,
             quit_port,
             admin_socket: settings.admin_socket,
+            log: None,
         };
         complaints.or(config)
     }
@@ -204,10 +222,17 @@ impl Config {
     }
 }
 
+/// Where nothing is to be done between connections, nothing is kept ready.
+fn spare_tunnels(most: Option<usize>, lazy: Option<bool>) -> usize {
+    match lazy {
+        Some(true) => 0,
+        _ => most.unwrap_or(SPARE_TUNNELS),
+    }
+}
+
 impl Stop {
     fn of(settings: &Settings) -> Self {
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |span| span.0);
-            log: None,
         Self {
             accept_for: span(settings.min_sigterm_delay),
             drain_for: span(settings.max_sigterm_delay),

@@ -2,19 +2,36 @@
 
 mod dial;
 mod opening;
+mod places;
+mod spares;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::frame::Hello;
 use proto::machine::Inputs;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
-use transport::socket::{Proxies, TcpOptions};
-use transport::tls::TlsStream;
+use tracing::debug;
+use transport::error::{DialError, chain};
+use transport::socket::{Names, Proxies, TcpOptions};
+use transport::tls::{Dialect, TlsStream};
 
-use crate::config::HostPort;
+use crate::config::ConnectTo;
 use crate::error::SessionError;
 use crate::legs::Legs;
 use crate::refresh::{ConnectionInfo, Refresher};
+use spares::Spare;
+pub use spares::Spares;
+
+/// The options of a leg whose tunnel is kept ready: that the network is gone shows soon, and sooner still when it is used,
+/// for then an application waits.
+const WHILE_SPARE: TcpOptions = TcpOptions {
+    keepalive_time: Duration::from_secs(10),
+    keepalive_interval: Duration::from_secs(5),
+    keepalive_retries: 2,
+    user_timeout: Duration::from_secs(2),
+};
 
 /// Opens tunnels to one instance.
 pub struct Connector {
@@ -23,9 +40,13 @@ pub struct Connector {
     /// The port of the agents.
     pub tunnel_port: u16,
     /// Where the agent is, whatever the CA says.
-    pub connect_to: Option<HostPort>,
+    pub connect_to: Option<ConnectTo>,
     /// Which way out is taken.
     pub proxies: Proxies,
+    /// Who resolves names.
+    pub names: Names,
+    /// Tunnels that are kept ready.
+    pub spares: Spares,
 }
 
 /// An open tunnel, the database behind it.
@@ -38,9 +59,78 @@ pub struct Tunnel {
     pub info: Arc<ConnectionInfo>,
     /// How long that took.
     pub legs: Legs,
+    /// Whether it was kept ready: then no handshake was to be waited for.
+    pub was_ready: bool,
 }
 
 impl Connector {
+    /// A tunnel for an application: one that was kept ready where there is one, else as [`Self::connect`] opens it.
+    ///
+    /// # Errors
+    /// [`SessionError`] says what the application is to be told.
+    pub async fn open(
+        self: &Arc<Self>,
+        hello: Hello,
+        deadline: Instant,
+    ) -> Result<Tunnel, SessionError> {
+        let begun = Instant::now();
+        let info = self.refresher.info(deadline).await?;
+        let certificate = begun.elapsed();
+        let ready = match self.spares.take(&info) {
+            Some(spare) => self.open_spare(spare, &hello, deadline).await,
+            None => None,
+        };
+        let opened = match ready {
+            Some(opened) => opened,
+            None => self.connect(hello, deadline).await,
+        };
+        if opened.is_ok() {
+            self.spares.refill(self);
+        }
+        opened.map(|mut tunnel| {
+            tunnel.legs.certificate = tunnel.legs.certificate.max(certificate);
+            tunnel
+        })
+    }
+
+    /// Opens a tunnel that was kept ready; `None` where a fresh one may do better. Nothing of the application's is lost
+    /// with it: no byte of its was sent.
+    async fn open_spare(
+        &self,
+        mut spare: Spare,
+        hello: &Hello,
+        deadline: Instant,
+    ) -> Option<Result<Tunnel, SessionError>> {
+        let opened = match spare.stream.watch_here() {
+            Ok(()) => open(spare.stream, Dialect::Framed, &spare.info, hello, deadline).await,
+            Err(error) => Err(SessionError::Closed(Some(error))),
+        };
+        match opened {
+            Ok((mut tunnel, patience)) => {
+                if let Err(error) = tunnel.stream.tune(&TcpOptions::default()) {
+                    debug!(%error, "a tunnel keeps the options that it was made with");
+                }
+                tunnel.was_ready = true;
+                self.refresher.worked(&spare.info);
+                self.spares.learn(None, patience);
+                self.spares.used();
+                Some(Ok(tunnel))
+            }
+            Err(error) if error.is_mended_by_another_tunnel() => {
+                debug!(
+                    error = chain(&error),
+                    "a tunnel that was kept ready was dead"
+                );
+                self.spares.was_dead();
+                None
+            }
+            Err(error) => {
+                self.spares.used();
+                Some(Err(error))
+            }
+        }
+    }
+
     /// Opens a tunnel. When the agent refuses what we show, or shows what we refuse, tries once more with news from the CA.
     ///
     /// # Errors
@@ -50,13 +140,11 @@ impl Connector {
         let info = self.refresher.info(deadline).await?;
         let certificate = begun.elapsed();
         let opened = match self.attempt(&info, &hello, deadline).await {
-            Err(error) if error.is_mended_by_refresh() => {
-                match self.refresher.newer_than(&info, deadline).await {
-                    Some(Ok(newer)) => self.attempt(&newer, &hello, deadline).await,
-                    // What the CA says explains the refusal better, but only if it says something.
-                    Some(Err(_)) | None => Err(error),
-                }
-            }
+            Err(error) => match self.mended(&info, &error, deadline).await {
+                Some(Ok(newer)) => self.attempt(&newer, &hello, deadline).await,
+                // What the CA says explains the refusal better, but only if it says something.
+                Some(Err(_)) | None => Err(error),
+            },
             done => done,
         };
         opened.map(|mut tunnel| {
@@ -65,12 +153,22 @@ impl Connector {
         })
     }
 
-    /// Where agents are dialled: whom they must prove to be does not depend on it.
-    pub(crate) fn targets<'a>(&'a self, info: &'a ConnectionInfo) -> (&'a [String], u16) {
-        match &self.connect_to {
-            Some(HostPort { host, port }) => (std::slice::from_ref(host), *port),
-            None => (&info.addresses, self.tunnel_port),
+    /// What another attempt may succeed with: the domain leads to another instance, or the CA has something newer.
+    async fn mended(
+        &self,
+        info: &ConnectionInfo,
+        error: &SessionError,
+        deadline: Instant,
+    ) -> Option<Result<Arc<ConnectionInfo>, SessionError>> {
+        let is_mended = error.is_mended_by_refresh();
+        let may_be_elsewhere = is_mended || matches!(error, SessionError::Dial(_));
+        if may_be_elsewhere && self.refresher.leads_elsewhere(info.number()).await {
+            return Some(self.refresher.info(deadline).await);
         }
+        if !is_mended {
+            return None;
+        }
+        self.refresher.newer_than(info, deadline).await
     }
 
     async fn attempt(
@@ -80,36 +178,67 @@ impl Connector {
         deadline: Instant,
     ) -> Result<Tunnel, SessionError> {
         let mut legs = Legs::default();
-        let mut begun = Instant::now();
-        let mut lap = || {
-            let now = Instant::now();
-            now - std::mem::replace(&mut begun, now)
-        };
+        let begun = Instant::now();
         let options = TcpOptions::default();
-        let (addresses, port) = self.targets(info);
-        let dialled = dial::any(addresses, port, &self.proxies, &options, deadline).await;
-        let socket = match dialled {
-            Ok(socket) => socket,
-            Err(error) => {
-                self.refresher.suspect();
-                return Err(error.into());
-            }
-        };
-        legs.tcp = lap();
-        let (mut stream, dialect) = info.tls.connect(socket, deadline).await?;
-        legs.tls = lap();
-        let hello = Hello {
-            instance: info.name.to_string(),
-            ..hello.clone()
-        };
-        let rest = opening::run(&mut stream, dialect, info.engine, &hello, deadline).await?;
-        legs.opening = lap();
+        let socket = self.dial(info, &options, deadline).await;
+        let socket = socket.inspect_err(|_| self.refresher.suspect())?;
+        legs.tcp = begun.elapsed();
+        let (stream, dialect) = info.tls.connect(socket, deadline).await?;
+        let took = begun.elapsed();
+        legs.tls = took.saturating_sub(legs.tcp);
+        let (mut tunnel, patience) = open(stream, dialect, info, hello, deadline).await?;
+        legs.opening = tunnel.legs.opening;
+        tunnel.legs = legs;
         self.refresher.worked(info);
-        Ok(Tunnel {
-            stream,
-            rest,
-            info: Arc::clone(info),
-            legs,
-        })
+        self.spares.learn(Some(took), patience);
+        Ok(tunnel)
     }
+
+    /// A connection to an agent.
+    async fn dial(
+        &self,
+        info: &ConnectionInfo,
+        options: &TcpOptions,
+        deadline: Instant,
+    ) -> Result<TcpStream, DialError> {
+        let places = self.places(info, deadline).await?;
+        dial::any(places, (&self.proxies, &self.names), options, deadline).await
+    }
+
+    /// A tunnel as far as it goes without the database.
+    async fn handshake(
+        &self,
+        info: &ConnectionInfo,
+        deadline: Instant,
+    ) -> Result<(TlsStream, Dialect), SessionError> {
+        let socket = self.dial(info, &WHILE_SPARE, deadline).await?;
+        Ok(info.tls.connect(socket, deadline).await?)
+    }
+}
+
+/// Opens a tunnel on a stream.
+async fn open(
+    mut stream: TlsStream,
+    dialect: Dialect,
+    info: &Arc<ConnectionInfo>,
+    hello: &Hello,
+    deadline: Instant,
+) -> Result<(Tunnel, Option<u32>), SessionError> {
+    let begun = Instant::now();
+    let hello = Hello {
+        instance: info.name.to_string(),
+        ..hello.clone()
+    };
+    let opened = opening::run(&mut stream, dialect, info.engine, &hello, deadline).await?;
+    let tunnel = Tunnel {
+        stream,
+        rest: opened.rest,
+        info: Arc::clone(info),
+        legs: Legs {
+            opening: begun.elapsed(),
+            ..Legs::default()
+        },
+        was_ready: false,
+    };
+    Ok((tunnel, opened.patience))
 }

@@ -2,7 +2,7 @@
 
 use proto::{Code, InstanceName, Refusal};
 use transport::authority::AuthorityError;
-use transport::error::{BindError, DialError, chain};
+use transport::error::{BindError, DialError, NameError, chain};
 use transport::tls::{Alert, MaterialError, TlsError};
 use transport::{Blame, Retry};
 
@@ -38,6 +38,15 @@ pub enum RefreshError {
     /// The certificate is not valid when it comes.
     #[error("the CA gave a certificate that is not valid now")]
     NotValid,
+    /// DNS does not say which instance is meant.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// What DNS says at a domain is no instance.
+    #[error("no TXT record of {domain:?} is the name of an instance")]
+    NoInstance {
+        /// The domain.
+        domain: String,
+    },
     /// TLS cannot be set up with them. Kept as text: one failure is told to all who wait.
     #[error("{0}")]
     Tls(String),
@@ -54,6 +63,8 @@ impl RefreshError {
             Self::NoServerCa => "no-server-ca",
             Self::Material(_) => "material",
             Self::NotValid => "not-valid",
+            Self::Name(_) => "name",
+            Self::NoInstance { .. } => "no-instance",
             Self::Tls(_) => "tls-setup",
         }
     }
@@ -62,7 +73,7 @@ impl RefreshError {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Authority(error) => error.blame(),
-            Self::Region { .. } => Blame::Ours,
+            Self::Region { .. } | Self::Name(_) | Self::NoInstance { .. } => Blame::Ours,
             _ => Blame::Authority,
         }
     }
@@ -88,6 +99,14 @@ impl RefreshError {
                 "set the instance's address at the CA, or try with or without --private-ip and --psc"
             }
             Self::NotValid => "check the CA's clock",
+            Self::Name(NameError::NoRecord { .. }) | Self::NoInstance { .. } => {
+                let hint = "write project:region:instance into a TXT record there, or name the instance itself";
+                return Refusal::new(Code::Settings, self.to_string(), hint);
+            }
+            Self::Name(NameError::Failed { .. }) => {
+                let hint = "check this machine's DNS servers (/etc/resolv.conf)";
+                return Refusal::new(Code::AgentUnreachable, self.to_string(), hint);
+            }
             Self::Unnamed | Self::NoServerCa | Self::Material(_) | Self::Tls(_) => {
                 "check that the endpoint is the CA's, and compare versions"
             }
@@ -177,6 +196,18 @@ impl SessionError {
         match self {
             Self::Tls(TlsError::ServerCertificate(_)) => true,
             Self::Tls(TlsError::Alert(alert)) | Self::Alert(alert) => alert.is_about_certificate(),
+            _ => false,
+        }
+    }
+
+    /// Whether it may be the fault of a tunnel that was kept ready too long, and not that of what it leads to.
+    pub const fn is_mended_by_another_tunnel(&self) -> bool {
+        match self {
+            Self::Closed(_) | Self::Alert(_) => true,
+            Self::Refused(refusal) => matches!(
+                refusal.code,
+                Code::CertificateRefused | Code::Draining | Code::Deadline
+            ),
             _ => false,
         }
     }

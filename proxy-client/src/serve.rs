@@ -135,7 +135,9 @@ pub async fn start(
     let workers = Workers::new(shutdown, most)?;
     let (keys, namespace) = (config.keys, config.metrics_namespace.as_deref());
     let (authority, patience) = (config.authority, config.dial_timeout);
-    let shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
+    let mut shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
+    shared.follow(config.failover);
+    shared.keep_ready(config.spare_tunnels, workers.draining.clone());
     let served: Vec<Arc<Served>> = config
         .instances
         .into_iter()
@@ -153,9 +155,9 @@ pub async fn start(
         status: &status,
         shared: &shared,
         workers: &workers,
+        log: config.log,
     };
     doors
-        log: config.log,
         .open(config.http.as_ref(), config.admin_socket.as_deref())
         .await?;
     if let Some(port) = config.quit_port {

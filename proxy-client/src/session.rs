@@ -32,7 +32,7 @@ pub struct Served {
     /// What was asked for.
     pub config: InstanceConfig,
     /// Opens its tunnels.
-    pub connector: Connector,
+    pub connector: Arc<Connector>,
     /// From an application's connection to the database's first word.
     pub dial_timeout: Duration,
     /// Counts sessions.
@@ -56,7 +56,7 @@ impl Served {
     ) -> Self {
         Self {
             config,
-            connector,
+            connector: Arc::new(connector),
             dial_timeout,
             metrics,
             sessions,
@@ -92,7 +92,7 @@ pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc
             .begin(id.clone(), served.label(), peer.to_string());
         let deadline = Instant::now() + served.dial_timeout;
         let hello = hello(id.clone(), &app, peer);
-        match served.connector.connect(hello, deadline).await {
+        match served.connector.open(hello, deadline).await {
             Ok(mut tunnel) => {
                 tunnel.legs.accept = accept;
                 copy(&mut app, tunnel, &entry, &served).await;
@@ -130,7 +130,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     let limits = Limits::default();
     let mut counted = entry.counted(app);
     let (stream, rest) = (&mut tunnel.stream, tunnel.rest);
-    let ended = tunnel::copy(&mut counted, stream, rest, &limits, &served.cut).await;
+    let ended = tunnel::copy(&mut counted, stream, rest, &limits, &tunnel.info.cut).await;
     count(&served.metrics, &ended);
     let Legs {
         accept,
@@ -155,6 +155,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
         tcp_ms = millis(tcp),
         tls_ms = millis(tls),
         opening_ms = millis(opening),
+        was_ready = tunnel.was_ready,
         ended_by = ended.by.as_str(),
         error = ended.error.as_ref().map(|error| chain(error)),
         "session ended"

@@ -174,6 +174,14 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_CONNECT_TO", value_name = "HOST:PORT")]
     pub connect_to: Option<String>,
 
+    /// How often DNS is asked which instance a domain stands for [default: 30s].
+    #[arg(long, env = "CSQL_PROXY_FAILOVER_PERIOD", value_name = "DURATION")]
+    pub failover_period: Option<Span>,
+
+    /// When that changes, close what was opened to the instance before after this time [default: never].
+    #[arg(long, env = "CSQL_PROXY_SWITCH_GRACE", value_name = "DURATION")]
+    pub switch_grace: Option<Span>,
+
     /// Use RSA keys, as Google's connectors do, in place of ECDSA P-256.
     #[arg(long, env = "CSQL_PROXY_RSA_KEYS", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
@@ -192,6 +200,10 @@ pub struct Settings {
     /// Most connections at once, over all instances. 0: no limit.
     #[arg(long, env = "CSQL_PROXY_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
+
+    /// Most tunnels that are kept ready for applications to come, of each instance; 0: none [default: 8].
+    #[arg(long, env = "CSQL_PROXY_SPARE_TUNNELS", value_name = "N")]
+    pub spare_tunnels: Option<usize>,
 
     /// Longest wait from an application's connection to the database's first word [default: 30s].
     #[arg(long, env = "CSQL_PROXY_DIAL_TIMEOUT", value_name = "DURATION")]
@@ -351,10 +363,13 @@ daemon::overlay!(Settings {
     auto_ip,
     tunnel_port,
     connect_to,
+    failover_period,
+    switch_grace,
     rsa_keys,
     lazy_refresh,
     run_connection_test,
     max_connections,
+    spare_tunnels,
     dial_timeout,
     min_sigterm_delay,
     max_sigterm_delay,

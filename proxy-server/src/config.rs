@@ -60,6 +60,8 @@ pub struct Deadlines {
     pub tls: Duration,
     /// Our client's opening frame.
     pub frame: Duration,
+    /// Its first byte, where the client has a place for tunnels that it keeps ready; zero gives none.
+    pub spare: Duration,
     /// Connecting to the database.
     pub dial: Duration,
     /// The login. MySQL's own limit (`connect_timeout`) is 10 s: ours is shorter, so that ours can say why.
@@ -75,6 +77,7 @@ impl Default for Deadlines {
         Self {
             tls: Duration::from_secs(5),
             frame: Duration::from_secs(10),
+            spare: Duration::from_secs(60),
             dial: Duration::from_secs(5),
             login: Duration::from_secs(9),
             turn: Duration::from_secs(2),
@@ -218,6 +221,7 @@ fn positive(complaints: &mut Complaints, key: &str, value: Option<usize>, defaul
 fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
     let mut positive = |key: &str, value, default| positive(complaints, key, value, default);
     let sessions = positive("max-connections", settings.max_connections, 10_000);
+    let handshakes = positive("max-handshakes", settings.max_handshakes, 4096);
     Ceilings {
         sessions,
         sessions_per_account: positive(
@@ -225,7 +229,14 @@ fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
             settings.max_connections_per_account,
             sessions,
         ),
-        handshakes: positive("max-handshakes", settings.max_handshakes, 4096),
+        handshakes,
+        // They cost what a handshake in progress does, and wait in its place.
+        spares: handshakes,
+        spares_per_account: positive(
+            "max-spares-per-account",
+            settings.max_spares_per_account,
+            256,
+        ),
         handshakes_per_source: positive(
             "max-handshakes-per-source",
             settings.max_handshakes_per_source,
@@ -241,6 +252,9 @@ fn deadlines(settings: &Settings, complaints: &mut Complaints) -> Deadlines {
             complaints.add("handshake-timeout", "expected 100ms or more");
         }
         deadlines.tls = tls.0;
+    }
+    if let Some(spare) = settings.spare_timeout {
+        deadlines.spare = spare.0;
     }
     deadlines
 }

@@ -129,7 +129,9 @@ impl SessionError {
 
 fn database_unreachable(error: &DialError) -> Refusal {
     let how = match error {
-        DialError::Resolve { .. } | DialError::NoAddress { .. } => "its name does not resolve",
+        DialError::Resolve { .. } | DialError::NoAddress { .. } | DialError::Name(_) => {
+            "its name does not resolve"
+        }
         DialError::Unreachable { .. } | DialError::Unix { .. } => "it does not accept connections",
         DialError::Deadline { .. } => "it does not answer in time",
         DialError::Proxy { .. } => "the proxy on the way does not open it",

@@ -19,6 +19,10 @@ pub(crate) struct Ceilings {
     pub(crate) handshakes: usize,
     /// Handshakes in progress from one address.
     pub(crate) handshakes_per_source: usize,
+    /// Tunnels that clients keep ready.
+    pub(crate) spares: usize,
+    /// Those of one account.
+    pub(crate) spares_per_account: usize,
 }
 
 /// The room that is left.
@@ -28,6 +32,15 @@ pub(crate) struct Limits {
     sessions: Arc<Semaphore>,
     accounts: Arc<Counts<AccountName>>,
     sources: Arc<Counts<IpAddr>>,
+    spares: Arc<Semaphore>,
+    spare_accounts: Arc<Counts<AccountName>>,
+}
+
+/// The place of a tunnel that is kept ready.
+#[derive(Debug)]
+pub(crate) struct SparePermit {
+    _spare: OwnedSemaphorePermit,
+    _account: Counted<AccountName>,
 }
 
 /// One session's room.
@@ -45,7 +58,18 @@ impl Limits {
             sessions: Arc::new(Semaphore::new(ceilings.sessions)),
             accounts: Arc::default(),
             sources: Arc::default(),
+            spares: Arc::new(Semaphore::new(ceilings.spares)),
+            spare_accounts: Arc::default(),
         }
+    }
+
+    /// A place for one more tunnel that its account keeps ready.
+    pub(crate) fn spare(&self, account: &AccountName) -> Option<SparePermit> {
+        let most = self.ceilings.spares_per_account;
+        Some(SparePermit {
+            _spare: Arc::clone(&self.spares).try_acquire_owned().ok()?,
+            _account: self.spare_accounts.take(account.clone(), most)?,
+        })
     }
 
     /// Room for one more handshake from an address; a peer without one (a Unix socket) always has it.
@@ -174,6 +198,8 @@ mod tests {
             sessions_per_account: 2,
             handshakes: 9,
             handshakes_per_source: 1,
+            spares: 3,
+            spares_per_account: 2,
         })
     }
 
@@ -196,6 +222,20 @@ mod tests {
         assert!(refusal.hint.contains("--max-connections (3)"));
         drop(first);
         assert!(limits.session(&b).is_ok());
+    }
+
+    #[test]
+    fn tunnels_kept_ready_have_ceilings_of_their_own() {
+        let limits = limits();
+        let (a, b) = (account("a"), account("b"));
+        let first = limits.spare(&a);
+        let _second = limits.spare(&a).unwrap();
+        assert!(limits.spare(&a).is_none(), "beyond the account's");
+        let _third = limits.spare(&b).unwrap();
+        assert!(limits.spare(&b).is_none(), "beyond all together");
+        assert!(limits.session(&a).is_ok(), "sessions have their own room");
+        drop(first);
+        assert!(limits.spare(&b).is_some());
     }
 
     #[test]

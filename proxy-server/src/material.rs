@@ -134,6 +134,8 @@ pub(crate) struct Instance {
     pub(crate) used: Notify,
     /// How many attempts at a certificate have ended.
     pub(crate) attempts: watch::Sender<u64>,
+    /// How often what is known has changed: who waits with nothing but a right to be here looks again.
+    pub(crate) changes: watch::Sender<u64>,
 }
 
 impl Instance {
@@ -154,6 +156,7 @@ impl Instance {
             snapshot: ArcSwap::default(),
             used: Notify::new(),
             attempts: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
         }
     }
 
@@ -170,6 +173,8 @@ impl Instance {
             next.settle(self.own_certificate.as_ref());
             next
         });
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// The CA's answer, with the operator's word on the engine.

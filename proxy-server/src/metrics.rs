@@ -86,6 +86,8 @@ pub(crate) struct Metrics {
     refused: Family<KindVia, Counter>,
     database_refusals: Family<Cause, Counter>,
     strangers: Family<Kind, Counter>,
+    spares: Gauge,
+    spares_unused: Family<Kind, Counter>,
     bytes: Family<OneWay, Counter>,
     legs: Family<OfLeg, Histogram, fn() -> Histogram>,
     enrolment_failures: Family<Kind, Counter>,
@@ -102,6 +104,8 @@ impl Metrics {
             refused: Family::default(),
             database_refusals: Family::default(),
             strangers: Family::default(),
+            spares: Gauge::default(),
+            spares_unused: Family::default(),
             bytes: Family::default(),
             legs: Family::new_with_constructor(histogram),
             enrolment_failures: Family::default(),
@@ -154,7 +158,21 @@ impl Metrics {
             "When the agent's certificate of an instance ends",
             metrics.certificate_end.clone(),
         );
+        metrics.register_spares();
         metrics
+    }
+
+    fn register_spares(&mut self) {
+        self.registry.register(
+            "spares",
+            "Tunnels now that clients keep ready",
+            self.spares.clone(),
+        );
+        self.registry.register(
+            "spares_unused",
+            "Tunnels that clients kept ready and did not use, by what ended them",
+            self.spares_unused.clone(),
+        );
     }
 
     /// As text.
@@ -168,6 +186,17 @@ impl Metrics {
         let open = self.open.get_or_create(&OnlyVia { listener }).clone();
         open.inc();
         Open(open)
+    }
+
+    /// A client keeps a tunnel ready; the guard counts it out again.
+    pub(crate) fn waiting(&self) -> Open {
+        self.spares.inc();
+        Open(self.spares.clone())
+    }
+
+    /// A tunnel that was kept ready has ended without use.
+    pub(crate) fn spare_unused(&self, kind: &'static str) {
+        self.spares_unused.get_or_create(&Kind { kind }).inc();
     }
 
     /// A session has gone so far, and will go no further before its end.

@@ -35,12 +35,17 @@ impl PreambleError {
     }
 }
 
-/// Reads the frame and not a byte more: what follows belongs to the database.
-pub(crate) async fn read<S>(stream: &mut S, deadline: Instant) -> Result<Hello, PreambleError>
+/// Reads the frame and not a byte more: what follows belongs to the database. `first` was read before.
+pub(crate) async fn read<S>(
+    stream: &mut S,
+    first: Option<u8>,
+    deadline: Instant,
+) -> Result<Hello, PreambleError>
 where
     S: AsyncRead + Unpin,
 {
     let mut input = Vec::with_capacity(1024);
+    input.extend(first);
     loop {
         if let Some(hello) = frame::decode(&mut input)? {
             return Ok(hello);
@@ -122,7 +127,7 @@ mod tests {
             drop(client);
         };
         let receive = async {
-            let hello = read(&mut agent, soon()).await.unwrap();
+            let hello = read(&mut agent, None, soon()).await.unwrap();
             let mut rest = Vec::new();
             agent.read_to_end(&mut rest).await.unwrap();
             (hello, rest)
@@ -144,7 +149,7 @@ mod tests {
             };
             let started = Instant::now();
             let error = tokio::select! {
-                outcome = read(&mut agent, soon()) => outcome.unwrap_err(),
+                outcome = read(&mut agent, None, soon()) => outcome.unwrap_err(),
                 () = send => panic!("the peer never ends"),
             };
             assert_eq!(
@@ -166,7 +171,7 @@ mod tests {
             let (mut client, mut agent) = duplex(64);
             client.write_all(bytes).await.unwrap();
             drop(client);
-            let error = read(&mut agent, soon()).await.unwrap_err();
+            let error = read(&mut agent, None, soon()).await.unwrap_err();
             assert_eq!(error.refusal().map(|refusal| refusal.code), code);
         }
     }

@@ -1,6 +1,7 @@
 //! The life of a session, from an accepted socket to the end of its tunnel.
 
 mod record;
+mod spare;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::metrics::{Metrics, Via};
 use crate::preamble;
 use crate::refuse::{Words, say_and_close};
 pub(crate) use record::{Record, Strangers};
+use spare::Begun;
 
 /// What all sessions share.
 pub(crate) struct Agent {
@@ -63,12 +65,15 @@ pub(crate) async fn run(
     let deadline = begun + agent.deadlines.tls;
     agent.served.freshen(deadline).await;
     match agent.tls.accept(socket, deadline).await {
-        Ok(tls) => {
+        Ok(mut tls) => {
             legs.since(Leg::Tls, begun);
+            let room = (handshake, source);
+            let Some(begun) = spare::wait(&agent, &mut tls, room).await else {
+                return;
+            };
             let record = Record::new(&tls, peer, legs);
             let span = record.span();
-            let room = (handshake, source);
-            authenticated(&agent, tls, &record, room)
+            authenticated(&agent, tls, &record, begun)
                 .instrument(span)
                 .await;
         }
@@ -77,10 +82,10 @@ pub(crate) async fn run(
 }
 
 /// A peer that has proved who it is: it gets a tunnel, or is told why not.
-async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, room: R) {
+async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, begun: Begun<R>) {
     let _open = agent.metrics.opened(Via::Tunnel);
     let mut told = Told::new(agent, &tls);
-    match tunnel(agent, &mut tls, record, &mut told, room).await {
+    match tunnel(agent, &mut tls, record, &mut told, begun).await {
         Ok(ended) => record.ended(&agent.metrics, &ended),
         Err(error) => {
             record.refused(&agent.metrics, &error);
@@ -95,15 +100,18 @@ async fn tunnel<R>(
     tls: &mut TlsPeer,
     record: &Record,
     told: &mut Told,
-    room: R,
+    begun: Begun<R>,
 ) -> Result<Ended, SessionError> {
     let within = |limit| Instant::now() + limit;
     let stream = &mut tls.stream;
     let hello = match tls.dialect {
-        Dialect::Framed => Some(preamble::read(stream, within(agent.deadlines.frame)).await?),
+        Dialect::Framed => {
+            let deadline = within(agent.deadlines.frame);
+            Some(preamble::read(stream, begun.first, deadline).await?)
+        }
         Dialect::Bare => None,
     };
-    drop(room);
+    drop(begun.room);
     record.hello(hello.as_ref());
     let lap = Instant::now();
     let (instance, admitted) = admit(agent, tls, hello.as_ref())?;
@@ -119,7 +127,11 @@ async fn tunnel<R>(
     let stream = &mut tls.stream;
     told.database_speaks();
     if hello.is_some() {
-        preamble::answer(stream, &Answer::Ok { version: VERSION }, login_deadline).await?;
+        let answer = Answer::Ok {
+            version: VERSION,
+            patience: begun.patience,
+        };
+        preamble::answer(stream, &answer, login_deadline).await?;
     }
     let rules = rules(agent, instance, admitted, tls.dialect, hello.as_ref());
     converse(

@@ -196,6 +196,14 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_HANDSHAKE_TIMEOUT", value_name = "DURATION")]
     pub handshake_timeout: Option<Span>,
 
+    /// How long a client may keep a tunnel ready before it uses it; 0s: not at all [default: 60s]
+    #[arg(long, env = "CSQL_SERVER_SPARE_TIMEOUT", value_name = "DURATION")]
+    pub spare_timeout: Option<Span>,
+
+    /// Most tunnels of one service account that are kept ready [default: 256]
+    #[arg(long, env = "CSQL_SERVER_MAX_SPARES_PER_ACCOUNT", value_name = "N")]
+    pub max_spares_per_account: Option<usize>,
+
     /// How long sessions may go on after a request to stop [default: 25s]
     #[arg(long, env = "CSQL_SERVER_DRAIN", value_name = "DURATION")]
     pub drain: Option<Span>,
@@ -243,6 +251,8 @@ daemon::overlay!(Settings {
     max_handshakes,
     max_handshakes_per_source,
     handshake_timeout,
+    spare_timeout,
+    max_spares_per_account,
     drain,
     log_level,
     log_style,

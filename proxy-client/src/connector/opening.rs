@@ -12,6 +12,15 @@ use crate::error::SessionError;
 /// Bytes of one read: a greeting or an answer fits many times.
 const READ: usize = 4096;
 
+/// What the other side has said.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The database's first words, if it has said any.
+    pub(super) rest: Inputs,
+    /// For how many seconds the agent waits for the frame of a tunnel that is kept ready.
+    pub(super) patience: Option<u32>,
+}
+
 /// Runs the opening. What the database has said already is handed on.
 ///
 /// In TLS 1.3 the agent judges our certificate after the handshake is over for us, so a refusal shows only at the
@@ -22,7 +31,7 @@ pub(super) async fn run<S>(
     engine: Engine,
     hello: &Hello,
     deadline: Instant,
-) -> Result<Inputs, SessionError>
+) -> Result<Opened, SessionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -32,22 +41,25 @@ where
             (Dialect::Bare, Engine::Mysql) => {
                 let mut greeting = Vec::new();
                 read(stream, &mut greeting).await?;
-                Ok(greeting)
+                Ok((greeting, None))
             }
             // The application speaks first: nothing to wait for.
-            (Dialect::Bare, Engine::Postgres | Engine::Tcp) => Ok(Vec::new()),
+            (Dialect::Bare, Engine::Postgres | Engine::Tcp) => Ok((Vec::new(), None)),
         }
     };
-    let database = timeout_at(deadline, words)
+    let (database, patience) = timeout_at(deadline, words)
         .await
         .map_err(|_| SessionError::Deadline)??;
-    Ok(Inputs {
-        application: Vec::new(),
-        database,
+    Ok(Opened {
+        rest: Inputs {
+            application: Vec::new(),
+            database,
+        },
+        patience,
     })
 }
 
-async fn framed<S>(stream: &mut S, hello: &Hello) -> Result<Vec<u8>, SessionError>
+async fn framed<S>(stream: &mut S, hello: &Hello) -> Result<(Vec<u8>, Option<u32>), SessionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -61,7 +73,7 @@ where
     let mut input = Vec::new();
     loop {
         match frame::decode(&mut input)? {
-            Some(Answer::Ok { .. }) => return Ok(input),
+            Some(Answer::Ok { patience, .. }) => return Ok((input, patience)),
             Some(Answer::Refused(refusal)) => return Err(SessionError::Refused(refusal)),
             None => match (read(stream, &mut input).await, &written) {
                 (Err(SessionError::Closed(None)), Err(error)) => {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use proto::admin::ConnectSettings;
 use proto::{Engine, InstanceName};
+use tokio_util::sync::CancellationToken;
 use transport::Clock;
 use transport::tls::{Material, Offer, PrivateKey, ServerIdentity, TlsClient, TrustRoots};
 
@@ -36,6 +37,8 @@ pub struct ConnectionInfo {
     pub not_before: SystemTime,
     /// When it ends.
     pub not_after: SystemTime,
+    /// Ends the sessions that were opened with it.
+    pub cut: CancellationToken,
 }
 
 /// What stays true of an instance, whatever becomes of its certificates.
@@ -92,6 +95,7 @@ impl ConnectionInfo {
 /// What the CA answered, still to be joined.
 pub(super) struct Parts<'a> {
     pub(super) wanted: &'a Wanted,
+    pub(super) cut: &'a CancellationToken,
     pub(super) route: Route,
     pub(super) settings: ConnectSettings,
     pub(super) certificate: String,
@@ -133,6 +137,7 @@ impl Parts<'_> {
             serial: material.serial_hex(),
             not_before: material.not_before(),
             not_after: material.not_after(),
+            cut: self.cut.clone(),
         };
         if !info.is_valid_at(now) {
             return Err(RefreshError::NotValid);
@@ -158,6 +163,8 @@ pub(crate) fn full_name(
             InstanceName::new(project, &settings.region, instance)
                 .map_err(|_| RefreshError::Unnamed)
         }
+        // Nobody asks the CA for a domain.
+        Wanted::Domain(_) => Err(RefreshError::Unnamed),
     }
 }
 

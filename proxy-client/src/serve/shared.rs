@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use daemon::clock::Clock;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport::authority::{Authority, AuthorityError, AuthoritySettings};
@@ -12,11 +13,11 @@ use transport::socket::Proxies;
 use transport::tls::PrivateKey;
 
 use super::StartError;
-use crate::config::{AuthorityConfig, InstanceConfig, Keys, Wanted};
-use crate::connector::Connector;
+use crate::config::{AuthorityConfig, Failover, InstanceConfig, Keys, Wanted};
+use crate::connector::{Connector, Spares};
 use crate::error::RefreshError;
-use crate::metrics::Metrics;
-use crate::refresh::{Refresher, Source, Told};
+use crate::metrics::{InstanceMetrics, Metrics};
+use crate::refresh::{Refresher, Source, Told, resolve};
 use crate::session::{self, Served};
 use crate::sessions::Sessions;
 
@@ -28,6 +29,9 @@ pub(crate) struct Shared {
     key: PrivateKey,
     proxies: Proxies,
     dial_timeout: Duration,
+    /// How many tunnels of each instance are kept ready, and until when.
+    spares: (usize, CancellationToken),
+    failover: Failover,
 }
 
 impl Shared {
@@ -50,7 +54,24 @@ impl Shared {
             sessions: Sessions::default(),
             key,
             dial_timeout,
+            spares: (0, CancellationToken::new()),
+            failover: Failover::default(),
         })
+    }
+
+    /// Has tunnels kept ready, at most so many of each instance, until then.
+    pub(crate) fn keep_ready(&mut self, most: usize, ended: CancellationToken) {
+        self.spares = (most, ended);
+    }
+
+    fn spares(&self, metrics: &InstanceMetrics, tasks: &TaskTracker) -> Spares {
+        let (most, ended) = &self.spares;
+        Spares::new(*most, ended, tasks.clone(), metrics.clone())
+    }
+
+    /// Looks domains up as the settings say.
+    pub(crate) fn follow(&mut self, failover: Failover) {
+        self.failover = failover;
     }
 
     /// An instance as sessions see it.
@@ -78,6 +99,8 @@ impl Shared {
             wanted: config.wanted.clone(),
             route: config.route,
             metrics: metrics.clone(),
+            failover: self.failover.clone(),
+            cut: cut.clone(),
         };
         let refresher = refresher.unwrap_or_else(|| Refresher::new(source, tasks.clone()));
         let connector = Connector {
@@ -85,6 +108,8 @@ impl Shared {
             tunnel_port: config.tunnel_port,
             connect_to: config.connect_to.clone(),
             proxies: self.proxies.clone(),
+            names: self.failover.names.clone(),
+            spares: self.spares(&metrics, tasks),
         };
         let served = Served::new(
             config,
@@ -105,9 +130,11 @@ impl Shared {
         authority: &Authority,
         wanted: &Wanted,
     ) -> Result<Told, RefreshError> {
+        let deadline = Instant::now() + self.dial_timeout;
+        let wanted = resolve(&self.failover.names, wanted, deadline).await?;
         authority.bind(&self.key);
         let settings = authority.connect_settings(wanted.project(), wanted.instance());
-        Told::new(wanted, &settings.await?)
+        Told::new(&wanted, &settings.await?)
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) async fn run(workers: &Workers, stop: Stop, status: &Status) -> Exit 
         () = workers.shutdown.now.cancelled() => workers.sessions.is_empty(),
     };
     status.stopping();
+    workers.draining.cancel();
     workers.closed.cancel();
     workers.cut.cancel();
     workers.shutdown.finish();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,6 +58,13 @@ struct Inner {
     served: Arc<Served>,
     tls: TlsServer,
     manner: Mutex<Manner>,
+    /// How the next frame alone is answered.
+    once: Mutex<Option<Manner>>,
+    /// How long it says that it waits for a frame.
+    patience: Mutex<Option<u32>>,
+    /// Handshakes that succeeded, and on which of them each frame came.
+    handshakes: AtomicUsize,
+    used: Mutex<Vec<usize>>,
     hellos: Mutex<Vec<Hello>>,
     refused: Mutex<Vec<String>>,
     cut: Mutex<CancellationToken>,
@@ -70,7 +78,11 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) async fn start(time: &Time) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(time, "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    pub(crate) async fn start_at(time: &Time, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let served = Arc::new(Served::default());
         let shown: Arc<dyn ServedInstances> = Arc::<Served>::clone(&served);
         let agent = Self {
@@ -79,6 +91,10 @@ impl Agent {
                 served,
                 tls: TlsServer::new(shown, time.clock()).unwrap(),
                 manner: Mutex::new(Manner::Serving),
+                once: Mutex::default(),
+                patience: Mutex::new(Some(60)),
+                handshakes: AtomicUsize::new(0),
+                used: Mutex::default(),
                 hellos: Mutex::default(),
                 refused: Mutex::default(),
                 cut: Mutex::default(),
@@ -109,6 +125,24 @@ impl Agent {
 
     pub(crate) fn manner(&self, manner: Manner) {
         *self.inner.manner.lock().unwrap() = manner;
+    }
+
+    pub(crate) fn once(&self, manner: Manner) {
+        *self.inner.once.lock().unwrap() = Some(manner);
+    }
+
+    pub(crate) fn patience(&self, seconds: Option<u32>) {
+        *self.inner.patience.lock().unwrap() = seconds;
+    }
+
+    /// How many handshakes have succeeded.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.inner.handshakes.load(Ordering::SeqCst)
+    }
+
+    /// On which of them frames came, in their order.
+    pub(crate) fn used(&self) -> Vec<usize> {
+        self.inner.used.lock().unwrap().clone()
     }
 
     pub(crate) fn hellos(&self) -> Vec<Hello> {
@@ -159,9 +193,13 @@ impl Inner {
                 return;
             }
         };
-        let manner = self.manner.lock().unwrap().clone();
-        if peer.dialect == Dialect::Framed && !self.preamble(&mut peer, &manner).await {
-            return;
+        let number = self.handshakes.fetch_add(1, Ordering::SeqCst);
+        let mut manner = self.manner.lock().unwrap().clone();
+        if peer.dialect == Dialect::Framed {
+            let Some(shown) = self.preamble(&mut peer, number).await else {
+                return;
+            };
+            manner = shown;
         }
         match manner {
             Manner::Serving => {
@@ -185,27 +223,33 @@ impl Inner {
         }
     }
 
-    /// `true` when the session goes on.
-    async fn preamble(&self, peer: &mut TlsPeer, manner: &Manner) -> bool {
+    /// How it behaves, when the session goes on.
+    async fn preamble(&self, peer: &mut TlsPeer, number: usize) -> Option<Manner> {
         let mut input = Vec::new();
         let hello: Hello = loop {
             match frame::decode(&mut input).unwrap() {
                 Some(hello) => break hello,
                 None => match peer.stream.read_buf(&mut input).await {
-                    Ok(0) | Err(_) => return false,
+                    Ok(0) | Err(_) => return None,
                     Ok(_) => {}
                 },
             }
         };
+        self.used.lock().unwrap().push(number);
         self.hellos.lock().unwrap().push(hello);
-        let answer = match manner {
-            Manner::Serving | Manner::Saying(_) => Answer::Ok { version: VERSION },
+        let once = self.once.lock().unwrap().take();
+        let manner = once.unwrap_or_else(|| self.manner.lock().unwrap().clone());
+        let answer = match &manner {
+            Manner::Serving | Manner::Saying(_) => Answer::Ok {
+                version: VERSION,
+                patience: *self.patience.lock().unwrap(),
+            },
             Manner::Refusing(refusal) => Answer::Refused(refusal.clone()),
-            Manner::Silent | Manner::HangingUp => return true,
+            Manner::Silent | Manner::HangingUp => return Some(manner),
         };
         let bytes = frame::encode(&answer).unwrap();
         peer.stream.write_all(&bytes).await.unwrap();
         peer.stream.flush().await.unwrap();
-        true
+        Some(manner)
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use daemon::shutdown::{Shutdown, Signal};
 use proxy_client::config::{
-    AuthorityConfig, Config, Inherited, InstanceConfig, Keys, Place, Refresh, Route, Stop, Wanted,
+    AuthorityConfig, Config, Failover, Inherited, InstanceConfig, Keys, Place, Refresh, Route,
+    Stop, Wanted,
 };
 use proxy_client::serve::{Running, start};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -90,15 +91,17 @@ impl World {
             connection_test: false,
             max_connections: None,
             dial_timeout: PATIENCE,
+            spare_tunnels: 8,
+            failover: Failover::default(),
             stop: Stop::default(),
             http: None,
             metrics_namespace: None,
             quit_port: None,
             admin_socket: None,
+            log: None,
         }
     }
 
-            log: None,
     /// The client for `db1`.
     pub(crate) async fn client(&self) -> Client {
         self.client_of(self.config(vec![self.instance("demo:eu:db1")]))
@@ -156,6 +159,18 @@ impl Client {
 
     pub(crate) async fn assert_works(&self) {
         assert_eq!(show(&self.heard().await), show(GREETING));
+    }
+
+    /// Connects until an error says this.
+    pub(crate) async fn hears_until(&self, words: &str) {
+        let begun = Instant::now();
+        loop {
+            let (_, text) = error(&self.heard().await);
+            if text.contains(words) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not {words:?} but {text}");
+        }
     }
 
     /// Connects until it works; how long it took.

@@ -106,7 +106,7 @@ impl Client {
         let bytes = frame::encode(hello).unwrap();
         stream.write_all(&bytes).await.unwrap();
         match answer(&mut stream).await {
-            Answer::Ok { version } => {
+            Answer::Ok { version, .. } => {
                 assert_eq!(version, VERSION);
                 Ok(stream)
             }

@@ -31,5 +31,6 @@ mod process;
 mod proxy_protocol;
 mod refusals;
 mod scans;
+mod spares;
 mod way_out;
 mod waterfall;

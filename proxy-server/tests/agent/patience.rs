@@ -63,19 +63,29 @@ async fn a_peer_that_is_silent_or_drips_instead_of_shaking_hands_is_cut() {
 async fn a_client_without_a_frame_is_told_and_cut() {
     let ca = Ca::start().await;
     let database = Database::start(Manner::Echo).await;
-    let deadlines = Deadlines {
-        frame: SHORT,
-        ..Deadlines::default()
-    };
-    let agent = impatient(&ca, &database.place, deadlines).await;
-    let (mut stream, _) = Client::of(&ca, &agent, Offer::Ours)
-        .connect()
-        .await
-        .unwrap();
-    let told = answer(&mut stream).await;
-    assert!(
-        matches!(told, proto::frame::Answer::Refused(refusal) if refusal.code == Code::Deadline)
-    );
+    // Whether or not tunnels may be kept ready; and whoever has begun has the time of a frame.
+    for (frame, spare, begins) in [
+        (SHORT, Duration::ZERO, false),
+        (PATIENCE, SHORT, false),
+        (SHORT, PATIENCE, true),
+    ] {
+        let deadlines = Deadlines {
+            frame,
+            spare,
+            ..Deadlines::default()
+        };
+        let agent = impatient(&ca, &database.place, deadlines).await;
+        let client = Client::of(&ca, &agent, Offer::Ours);
+        let (mut stream, _) = client.connect().await.unwrap();
+        if begins {
+            stream.write_all(&[0]).await.unwrap();
+        }
+        let told = answer(&mut stream).await;
+        assert!(
+            matches!(told, proto::frame::Answer::Refused(refusal) if refusal.code == Code::Deadline)
+        );
+        assert!(rest(&mut stream).await.is_empty(), "and cut");
+    }
     assert_eq!(database.seen(), 0);
 }
 

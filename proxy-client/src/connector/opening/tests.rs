@@ -45,14 +45,18 @@ async fn opened(
         let outcome = run(&mut ours, dialect, engine, &hello, deadline).await;
         // Bytes that were not taken must not block the agent.
         drop(ours);
-        outcome
+        outcome.map(|opened| opened.rest)
     };
     tokio::join!(ours, agent).0
 }
 
 #[tokio::test]
 async fn the_answer_may_come_in_any_pieces_and_what_follows_is_kept() {
-    let mut says = frame::encode(&Answer::Ok { version: VERSION }).unwrap();
+    let mut says = frame::encode(&Answer::Ok {
+        version: VERSION,
+        patience: None,
+    })
+    .unwrap();
     says.extend_from_slice(b"greeting");
     for chunk in 1..says.len() {
         let rest = opened(Dialect::Framed, Engine::Mysql, &says, chunk)
