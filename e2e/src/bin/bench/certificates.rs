@@ -36,7 +36,7 @@ impl Certificates {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root = params.self_signed(&key)?;
-        let file = place.join("root.pem");
+        let file = place.join("peers-root.pem");
         std::fs::write(&file, root.pem())?;
         let issuer = Issuer::new(params, key);
         Ok(Self {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Figures {
     rounds: BTreeMap<(String, String), BTreeMap<usize, f64>>,
     notes: Vec<String>,
+    samples: usize,
+    doubtful: usize,
 }
 
 /// The middle of several figures, and how far they lie apart.
@@ -32,6 +34,17 @@ impl Figures {
 
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Counts a sample, and whether others were too busy meanwhile.
+    pub(crate) fn count_sample(&mut self, doubtful: bool) {
+        self.samples += 1;
+        self.doubtful += usize::from(doubtful);
+    }
+
+    /// How many samples were taken, and how many of them while others were too busy.
+    pub(crate) const fn samples(&self) -> (usize, usize) {
+        (self.samples, self.doubtful)
     }
 
     /// The names of all figures, sorted.

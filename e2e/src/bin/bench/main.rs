@@ -11,10 +11,12 @@ mod measures;
 mod options;
 mod peers;
 mod phases;
+mod plot;
 mod relay;
 mod report;
 mod sample;
 mod service;
+mod targets;
 
 use std::path::Path;
 
@@ -30,6 +32,10 @@ fn main() -> Result<()> {
     let options = Options::parse();
     match options.command {
         Some(Command::Relay { listen, connect }) => relay::run(listen, connect),
+        Some(Command::Spin) => {
+            measures::ping::spin();
+            Ok(())
+        }
         Some(Command::List) => report::list(&peers(&options)?),
         None => bench(&options),
     }
@@ -42,7 +48,11 @@ fn bench(options: &Options) -> Result<()> {
     let descriptors = machine::raise_descriptors()?;
     let peers = present(peers(options)?, &mut figures)?;
     let mut run = Run::new(options, peers, figures)?;
-    phases::raw(&mut run)?;
+    phases::idle::run(&mut run, descriptors)?;
+    phases::raw::run(&mut run)?;
+    phases::database::run(&mut run)?;
+    phases::start::run(&mut run)?;
+    phases::soak::run(&mut run)?;
     let setting = report::Setting {
         control,
         descriptors,

@@ -3,6 +3,8 @@
 pub(crate) mod bulk;
 pub(crate) mod connect;
 pub(crate) mod ping;
+pub(crate) mod result_set;
+pub(crate) mod sysbench;
 
 use std::net::SocketAddr;
 
@@ -32,9 +34,15 @@ pub(crate) struct Taken {
 /// Loads on raw bytes, each against one pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
-    BulkUp { streams: usize },
-    BulkDown { streams: usize },
+    BulkUp {
+        streams: usize,
+    },
+    BulkDown {
+        streams: usize,
+    },
     Ping,
+    /// The same while every core is kept awake by others.
+    PingAwake,
     ConnectInTurn,
     ConnectTogether,
     FirstByte,
@@ -42,12 +50,13 @@ pub(crate) enum Raw {
 }
 
 impl Raw {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::BulkUp { streams: 1 },
         Self::BulkDown { streams: 1 },
         Self::BulkUp { streams: 8 },
         Self::BulkDown { streams: 8 },
         Self::Ping,
+        Self::PingAwake,
         Self::ConnectInTurn,
         Self::ConnectTogether,
         Self::FirstByte,
@@ -62,6 +71,7 @@ impl Raw {
             Self::BulkDown { streams: 1 } => "bulk-down-1",
             Self::BulkDown { .. } => "bulk-down-8",
             Self::Ping => "ping",
+            Self::PingAwake => "awake-ping",
             Self::ConnectInTurn => "connect-1",
             Self::ConnectTogether => "connect-16",
             Self::FirstByte => "first-byte",
@@ -74,6 +84,7 @@ impl Raw {
             Self::BulkUp { streams } => bulk::run(bulk::Direction::Up, streams, entry, scale),
             Self::BulkDown { streams } => bulk::run(bulk::Direction::Down, streams, entry, scale),
             Self::Ping => ping::run(entry, scale),
+            Self::PingAwake => ping::run_awake(entry, scale),
             Self::ConnectInTurn => connect::rate(entry, 1, scale),
             Self::ConnectTogether => connect::rate(entry, 16, scale),
             Self::FirstByte => connect::first_byte(entry, scale),

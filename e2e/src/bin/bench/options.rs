@@ -47,9 +47,14 @@ pub(crate) enum Command {
     /// Copy bytes from one address to another, without encryption.
     #[command(hide = true)]
     Relay {
+        /// Where to accept.
         listen: SocketAddr,
+        /// Where to go.
         connect: SocketAddr,
     },
+    /// Burn time, so that a core does not sleep.
+    #[command(hide = true)]
+    Spin,
 }
 
 impl Options {

@@ -21,6 +21,7 @@ use e2e::process::Process;
 use crate::certificates::Certificates;
 
 pub(crate) use ours::Ours;
+use ours::Site;
 
 /// Everything but the agents is here.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -151,6 +152,40 @@ impl Peer {
             Self::Ours(ours) => ours.start(lab, service, engine),
         };
         pair.with_context(|| format!("starting {}", self.name()))
+    }
+
+    /// A client end whose start can be measured; none of the peers that fetch no certificate.
+    pub(crate) fn starter(
+        &self,
+        lab: &Lab,
+        service: SocketAddr,
+        engine: Engine,
+    ) -> Result<Option<Starter>> {
+        match self {
+            Self::Ours(ours) => ours.starter(lab, service, engine).map(Some),
+            Self::Google => google::starter(lab, service, engine).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A client end that can be started again and again, in front of a server end that runs.
+pub(crate) struct Starter {
+    command: Command,
+    entry: SocketAddr,
+    _server: Vec<Process>,
+    _site: Site,
+}
+
+impl Starter {
+    /// Where the client will accept.
+    pub(crate) const fn entry(&self) -> SocketAddr {
+        self.entry
+    }
+
+    /// What starts the client.
+    pub(crate) const fn command(&mut self) -> &mut Command {
+        &mut self.command
     }
 }
 

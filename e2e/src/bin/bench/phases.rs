@@ -1,21 +1,35 @@
 //! The order of things: what is behind the pairs, and round by round what is measured.
 
+pub(crate) mod database;
+pub(crate) mod idle;
+pub(crate) mod raw;
+pub(crate) mod soak;
+pub(crate) mod start;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
 use crate::figures::Figures;
-use crate::measures::{Raw, Scale, Taken};
+use crate::measures::{Scale, Taken};
 use crate::options::Options;
 use crate::peers::{Engine, Lab, Pair, Peer};
 use crate::sample::{self, say};
-use crate::service::Service;
+
+/// A sample on a busy machine is taken again only as long as the run is younger than this: it has to end, too.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// All that a run holds.
 pub(crate) struct Run<'a> {
     pub(crate) options: &'a Options,
     pub(crate) peers: Vec<Peer>,
     pub(crate) figures: Figures,
+    /// How many sessions are idle in the measure of memory.
+    pub(crate) sessions: usize,
     lab: Lab,
     scale: Scale,
+    begun: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -27,13 +41,31 @@ impl<'a> Run<'a> {
             options,
             peers,
             figures,
+            sessions: 0,
             lab: Lab::new()?,
             scale,
+            begun: Instant::now(),
         })
     }
 
+    /// How long it has gone on.
+    pub(crate) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn is_patient(&self) -> bool {
+        !self.options.quick && self.begun.elapsed() < PATIENCE
+    }
+
+    /// Says and keeps what went wrong with one peer: the others go on.
+    fn failed(&mut self, what: &str, peer: &str, error: &anyhow::Error) {
+        say(&format!("FAILED: {what} at {peer}: {error:#}"));
+        self.figures
+            .note(format!("**Failed: {what} at {peer}**: {error:#}"));
+    }
+
     /// Starts a pair for each peer. One that does not start is left out, loudly.
-    fn pairs(&mut self, service: std::net::SocketAddr, engine: Engine) -> Vec<(Peer, Pair)> {
+    fn pairs(&mut self, service: SocketAddr, engine: Engine) -> Vec<(Peer, Pair)> {
         let mut pairs = Vec::new();
         for peer in &self.peers {
             match peer.start(&self.lab, service, engine) {
@@ -58,7 +90,7 @@ impl<'a> Run<'a> {
     ) {
         let peer = peer.name();
         let processes = pair.processes();
-        match sample::take(&processes, !self.options.quick, &mut measure) {
+        match sample::take(&processes, self.is_patient(), &mut measure) {
             Ok(sample) => {
                 let mut said = format!("round {} {name} {peer}:", round + 1);
                 for (end, value) in &sample.value.figures {
@@ -71,50 +103,17 @@ impl<'a> Run<'a> {
                     said += &format!(" cpu {cpu:.3}");
                     self.figures.add(&format!("{name}-cpu"), peer, round, cpu);
                 }
+                self.figures.count_sample(sample.is_doubtful());
                 if sample.is_doubtful() {
                     let share = sample.foreign * 100.0;
                     said += &format!(" (others had {share:.0} % of the machine)");
-                    self.figures.note(format!(
-                        "Round {} of {name} at {peer}: other processes had {share:.0} % of the machine.",
-                        round + 1
-                    ));
                 }
                 say(&said);
             }
             Err(error) => {
-                say(&format!("FAILED: {name} {peer}: {error:#}{}", pair.logs()));
-                self.figures.note(format!(
-                    "**Failed: {name} at {peer}**, round {}: {error:#}",
-                    round + 1
-                ));
+                self.failed(name, peer, &error);
+                say(&pair.logs());
             }
         }
     }
-}
-
-/// Measures on raw bytes.
-pub(crate) fn raw(run: &mut Run<'_>) -> Result<()> {
-    let wanted = Raw::ALL
-        .into_iter()
-        .filter(|measure| run.options.wants(measure.name()));
-    let wanted: Vec<Raw> = wanted.collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    say("starting all pairs");
-    let service = Service::start()?;
-    let mut pairs = run.pairs(service.address(), Engine::Tcp);
-    let scale = run.scale;
-    for round in 0..run.options.rounds() {
-        for measure in &wanted {
-            for at in &pairs {
-                let entry = at.1.entry();
-                run.sample(round, measure.name(), at, || measure.run(entry, scale));
-            }
-        }
-        // Nobody is always behind the same neighbour's noise, or always first.
-        let step = pairs.len().min(1);
-        pairs.rotate_left(step);
-    }
-    Ok(())
 }

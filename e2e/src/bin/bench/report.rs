@@ -1,14 +1,19 @@
 //! What was found, for people.
 
-use std::fmt::Write as _;
+mod document;
+mod plots;
+mod tables;
+
 use std::io::Write as _;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::measures::Raw;
 use crate::options::Options;
 use crate::peers::Peer;
-use crate::phases::Run;
+use crate::phases::database::{FLAVORS, Measure};
+use crate::phases::{Run, idle, start};
+use crate::sample::say;
 
 /// How the machine was prepared.
 pub(crate) struct Setting {
@@ -16,43 +21,47 @@ pub(crate) struct Setting {
     pub(crate) descriptors: u64,
 }
 
+/// The names that options take.
 pub(crate) fn list(peers: &[Peer]) -> Result<()> {
-    let mut text = String::from("measures:");
-    Raw::ALL
+    let raw = Raw::ALL.iter().map(|measure| measure.name().to_owned());
+    let databases = FLAVORS
         .iter()
-        .for_each(|measure| text = format!("{text} {}", measure.name()));
-    text += "\npeers:";
-    peers
-        .iter()
-        .for_each(|peer| text = format!("{text} {}", peer.name()));
-    print(&text)
+        .flat_map(|(flavor, _)| Measure::ALL.iter().map(|measure| measure.name(flavor)));
+    let others = [idle::NAME, start::NAME].map(str::to_owned);
+    let measures: Vec<String> = raw.chain(databases).chain(others).collect();
+    let peers: Vec<&str> = peers.iter().map(Peer::name).collect();
+    print(&format!(
+        "measures: {}\npeers: {}\n",
+        measures.join(" "),
+        peers.join(" ")
+    ))
+}
+
+/// The document, or for a part of the measures the same tables on the standard output.
+pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Result<()> {
+    if !options.is_whole() {
+        let tables = [
+            tables::targets(run),
+            tables::figures(run),
+            tables::notes(run),
+        ];
+        return print(&tables.join("\n"));
+    }
+    let folder = options.document.with_extension("");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let plots = plots::all(run);
+    for plot in &plots {
+        let file = folder.join(format!("{}.svg", plot.name));
+        std::fs::write(&file, &plot.picture)
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    let text = document::write(run, setting, &folder, &plots)?;
+    std::fs::write(&options.document, text)
+        .with_context(|| format!("writing {}", options.document.display()))?;
+    say(&format!("{} is written", options.document.display()));
+    print(&tables::targets(run))
 }
 
 fn print(text: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
-}
-
-pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Result<()> {
-    let mut text = format!(
-        "congestion control {}, descriptors {}\n\n",
-        setting.control, setting.descriptors
-    );
-    let names: Vec<&str> = run.peers.iter().map(Peer::name).collect();
-    writeln!(text, "| figure | {} |", names.join(" | "))?;
-    for figure in run.figures.names() {
-        write!(text, "| {figure} |")?;
-        for peer in &names {
-            match run.figures.spread(&figure, peer) {
-                Some(found) => write!(
-                    text,
-                    " {:.3} ({:.3}-{:.3}) |",
-                    found.median, found.least, found.most
-                )?,
-                None => write!(text, " - |")?,
-            }
-        }
-        writeln!(text)?;
-    }
-    let _whole = options.is_whole();
-    print(&text)
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }

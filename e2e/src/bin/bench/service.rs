@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Result;
@@ -23,15 +25,21 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 const STACK: usize = 64 * 1024;
 
 /// Listens on a free loopback port as long as the process lives.
-pub(crate) struct Service(SocketAddr);
+pub(crate) struct Service {
+    address: SocketAddr,
+    heard: Arc<AtomicUsize>,
+}
 
 impl Service {
     pub(crate) fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
+        let heard = Arc::<AtomicUsize>::default();
+        let counter = Arc::clone(&heard);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let work = move || drop(serve(stream));
+                let counter = Arc::clone(&counter);
+                let work = move || drop(serve(stream, &counter));
                 if thread::Builder::new()
                     .stack_size(STACK)
                     .spawn(work)
@@ -41,19 +49,25 @@ impl Service {
                 }
             }
         });
-        Ok(Self(address))
+        Ok(Self { address, heard })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
-        self.0
+        self.address
+    }
+
+    /// How many connections have said what they want, since the start.
+    pub(crate) fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
     }
 }
 
 /// A peer that goes away ends its connection and nothing else.
-fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, heard: &AtomicUsize) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = [0; 9];
     stream.read_exact(&mut request)?;
+    heard.fetch_add(1, Ordering::Relaxed);
     let [kind, length @ ..] = request;
     let length = u64::from_be_bytes(length);
     match kind {

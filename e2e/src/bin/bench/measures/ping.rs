@@ -1,9 +1,10 @@
 //! 64 bytes there and back, one after the other on one connection.
 
 use std::net::SocketAddr;
+use std::process::{Child, Command};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Scale, Taken};
 use crate::figures::quantile;
@@ -32,4 +33,42 @@ pub(crate) fn run(entry: SocketAddr, scale: Scale) -> Result<Taken> {
         ],
         work: f64::from(trips + WARM_UP) / 1e5,
     })
+}
+
+/// The same while a process of the lowest priority on each core keeps it from going to sleep: without them a round
+/// trip is in good part the cores' waking up.
+pub(crate) fn run_awake(entry: SocketAddr, scale: Scale) -> Result<Taken> {
+    let cores = std::thread::available_parallelism()?.get();
+    let awake: Result<Vec<Spin>> = (0..cores).map(|_| Spin::start()).collect();
+    let taken = run(entry, scale);
+    drop(awake?);
+    taken
+}
+
+/// A process that only burns time; it ends with this value.
+struct Spin(Child);
+
+impl Spin {
+    fn start() -> Result<Self> {
+        let own = std::env::current_exe().context("where this program is")?;
+        let mut command = Command::new("nice");
+        command.args(["-n", "19"]).arg(own).arg("spin");
+        Ok(Self(command.spawn().context("starting nice")?))
+    }
+}
+
+impl Drop for Spin {
+    fn drop(&mut self) {
+        // One that has ended already is no loss.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// What such a process does, until it is killed or its parent is gone.
+pub(crate) fn spin() {
+    let parent = rustix::process::getppid();
+    while rustix::process::getppid() == parent {
+        (0..1_000_000).for_each(|_| std::hint::spin_loop());
+    }
 }

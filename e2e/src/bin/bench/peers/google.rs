@@ -7,7 +7,7 @@ use anyhow::Result;
 use e2e::authority::{Dialect, PROJECT, REGION};
 
 use super::ours::Site;
-use super::{Engine, Lab, Ours, Pair, end, free, program, version};
+use super::{Engine, Lab, Ours, Pair, Starter, end, free, program, version};
 
 pub(super) const PROGRAM: &str = "cloud-sql-proxy";
 
@@ -19,28 +19,40 @@ pub(super) fn describe() -> String {
 }
 
 pub(super) fn start(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<Pair> {
-    let site = Site::new(lab, Dialect::Google)?;
-    let server = Ours::usual().agent(lab, &site, service, engine)?;
-    let entry = free()?;
-    let mut command = Command::new(program(PROGRAM)?);
-    command
-        .env(
-            "SSL_CERT_FILE",
-            lab.authority.root_certificate(&site.agent_key)?,
-        )
-        .arg(format!("--credentials-file={}", site.client_key.display()))
-        .arg(format!(
-            "--sqladmin-api-endpoint={}",
-            lab.authority.endpoint()
-        ))
-        .arg(format!("--address={}", entry.ip()))
-        .arg(format!("--port={}", entry.port()))
-        .arg("--quiet")
-        .arg(format!("{PROJECT}:{REGION}:{}", site.instance));
+    let Starter {
+        mut command,
+        entry,
+        _server: server,
+        ..
+    } = starter(lab, service, engine)?;
     let client = end(lab, "cloud-sql-proxy", &mut command, entry)?;
     Ok(Pair {
         entry,
         client: vec![client],
         server,
+    })
+}
+
+pub(super) fn starter(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<Starter> {
+    let site = Site::new(lab, Dialect::Google)?;
+    let server = Ours::usual().agent(lab, &site, service, engine)?;
+    let entry = free()?;
+    let root = lab.authority.root_certificate(&site.agent_key)?;
+    let mut command = Command::new(program(PROGRAM)?);
+    command
+        .env("SSL_CERT_FILE", root)
+        .arg("--credentials-file")
+        .arg(&site.client_key)
+        .arg("--sqladmin-api-endpoint")
+        .arg(lab.authority.endpoint())
+        .arg(format!("--address={}", entry.ip()))
+        .arg(format!("--port={}", entry.port()))
+        .arg("--quiet")
+        .arg(format!("{PROJECT}:{REGION}:{}", site.instance));
+    Ok(Starter {
+        command,
+        entry,
+        _server: server,
+        _site: site,
     })
 }

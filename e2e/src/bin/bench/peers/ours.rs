@@ -13,7 +13,7 @@ use e2e::probe::status;
 use e2e::process::Process;
 use rustix::process::geteuid;
 
-use super::{Engine, Lab, Pair, end, free};
+use super::{Engine, Lab, Pair, Starter, end, free};
 
 /// What all binaries beside this program are called together.
 const USUAL: &str = "ours";
@@ -67,11 +67,29 @@ impl Ours {
         let site = Site::new(lab, Dialect::Ours)?;
         let agent = self.agent(lab, &site, service, engine)?;
         let entry = free()?;
-        let client = self.client(lab, &site, entry)?;
+        let mut command = self.client_command(&site, entry)?;
+        let client = end(lab, "cloudsql-proxy", &mut command, entry)?;
         Ok(Pair {
             entry,
             client: vec![client],
             server: agent,
+        })
+    }
+
+    /// A client whose start can be measured.
+    pub(super) fn starter(
+        &self,
+        lab: &Lab,
+        service: SocketAddr,
+        engine: Engine,
+    ) -> Result<Starter> {
+        let site = Site::new(lab, Dialect::Ours)?;
+        let entry = free()?;
+        Ok(Starter {
+            command: self.client_command(&site, entry)?,
+            entry,
+            _server: self.agent(lab, &site, service, engine)?,
+            _site: site,
         })
     }
 
@@ -110,18 +128,8 @@ impl Ours {
         Ok(vec![agent])
     }
 
-    /// A client of a site at `entry`, once it accepts.
-    fn client(&self, lab: &Lab, site: &Site, entry: SocketAddr) -> Result<Process> {
-        end(
-            lab,
-            "cloudsql-proxy",
-            &mut self.client_command(site, entry)?,
-            entry,
-        )
-    }
-
     /// What starts a client of a site.
-    pub(crate) fn client_command(&self, site: &Site, entry: SocketAddr) -> Result<Command> {
+    fn client_command(&self, site: &Site, entry: SocketAddr) -> Result<Command> {
         let mut command = Command::new(self.program("cloudsql-proxy")?);
         command
             .arg("--credentials-file")
@@ -135,8 +143,8 @@ impl Ours {
 
 /// An instance with an agent's and a client's account, known to the CA.
 pub(crate) struct Site {
-    pub(crate) instance: String,
-    pub(crate) client_key: PathBuf,
+    pub(super) instance: String,
+    pub(super) client_key: PathBuf,
     pub(super) agent_key: PathBuf,
     address: Loopback,
 }
