@@ -9,6 +9,8 @@
 
 #[path = "e2e/acceptance.rs"]
 mod acceptance;
+#[path = "e2e/anchor.rs"]
+mod anchor;
 #[path = "e2e/databases.rs"]
 mod databases;
 #[path = "e2e/deploy.rs"]
