@@ -38,7 +38,7 @@ pub async fn examine(config: Config, clock: Clock) -> Vec<Report> {
         None,
         clock,
     );
-    let shared = match shared {
+    let mut shared = match shared {
         Ok(shared) => shared,
         Err(error) => {
             let fix = "correct the settings";
@@ -46,6 +46,7 @@ pub async fn examine(config: Config, clock: Clock) -> Vec<Report> {
             return vec![ladder.broken(Rung::Settings, &refusal)];
         }
     };
+    shared.follow(config.failover);
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     let mut reports = Vec::new();
     for instance in config.instances {
@@ -81,11 +82,12 @@ impl Patient<'_> {
             Err(error) => (Some((verdict::rung(&error), error.refusal())), None),
         };
         let reached = broken.as_ref().map(|(rung, _)| *rung);
+        let places = self.places(deadline).await;
         for rung in Rung::OF_THE_WAY {
             if Some(rung) == reached {
                 break;
             }
-            self.climbed(rung, tunnel.as_ref(), &mut ladder);
+            self.climbed(rung, tunnel.as_ref(), &places, &mut ladder);
         }
         match (broken, tunnel) {
             (Some((rung, refusal)), _) => ladder.broken(rung, &refusal),
@@ -94,8 +96,19 @@ impl Patient<'_> {
         }
     }
 
+    /// Where agents are dialled, as far as that is known.
+    async fn places(&self, deadline: Instant) -> String {
+        let connector = &self.served.connector;
+        let Some(info) = connector.refresher.last_known() else {
+            return String::new();
+        };
+        let places = connector.places(&info, deadline).await;
+        let places: Vec<String> = places.iter().flatten().map(ToString::to_string).collect();
+        places.join(", ")
+    }
+
     /// What is told of a rung that holds.
-    fn climbed(&self, rung: Rung, tunnel: Option<&Tunnel>, ladder: &mut Ladder) {
+    fn climbed(&self, rung: Rung, tunnel: Option<&Tunnel>, places: &str, ladder: &mut Ladder) {
         let millis = |leg: Option<std::time::Duration>| {
             leg.map_or_else(String::new, |leg| format!(" ({} ms)", leg.as_millis()))
         };
@@ -114,11 +127,8 @@ impl Patient<'_> {
                 format!("serial {serial}, valid for {minutes} min{took}")
             }
             Rung::Tcp => {
-                let connector = &self.served.connector;
-                let targets = info.as_ref().map(|info| connector.targets(info));
-                let (addresses, port) = targets.unwrap_or_default();
                 let took = millis(legs.map(|legs| legs.tcp));
-                format!("{} port {port}{took}", addresses.join(", "))
+                format!("{places}{took}")
             }
             Rung::Tls => format!("both sides proved{}", millis(legs.map(|legs| legs.tls))),
             Rung::Policy => "admitted".to_owned(),

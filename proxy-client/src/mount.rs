@@ -12,7 +12,7 @@ use proto::Engine;
 use tracing::warn;
 use transport::accept::{Listener, UnixOptions};
 
-use crate::config::{Address, Handed, InstanceConfig, POSTGRES_SOCKET, Place, Ports};
+use crate::config::{Address, Handed, InstanceConfig, POSTGRES_SOCKET, Place, Ports, Wanted};
 use crate::error::MountError;
 use crate::refresh::Told;
 pub use regard::{Regarded, regard};
@@ -81,8 +81,9 @@ pub fn spot(
         }
         Place::UnixFolder(folder) => {
             let name = match known {
-                Some(told) => told.name.to_string(),
-                None => config.wanted.to_string(),
+                // A domain stays what it is, wherever it leads.
+                Some(told) if !matches!(config.wanted, Wanted::Domain(_)) => told.name.to_string(),
+                _ => config.wanted.to_string(),
             };
             Spot::Unix(socket_in(folder.join(name), engine))
         }

@@ -6,6 +6,7 @@
 mod attempt;
 mod background;
 mod info;
+mod target;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub use attempt::Source;
 pub use background::keep_fresh;
 pub(crate) use info::full_name;
 pub use info::{ConnectionInfo, Told};
+use target::Targets;
+pub(crate) use target::resolve;
 
 /// While the CA fails, connections make it one attempt in this time; the others are told the last error at once.
 const PACE: Duration = Duration::from_secs(1);
@@ -32,6 +35,9 @@ const THROTTLED_PACE: Duration = Duration::from_secs(5);
 /// younger: it would refuse the next ones too.
 const MIN_AGE: Duration = Duration::from_secs(10);
 
+/// Longest wait for DNS to say which instance is meant.
+const AIM: Duration = Duration::from_secs(15);
+
 /// The outcome of an attempt, for all who wait for it.
 type Outcome = Result<Arc<ConnectionInfo>, RefreshError>;
 /// `None` until the attempt has ended.
@@ -40,6 +46,8 @@ type Flight = watch::Receiver<Option<Outcome>>;
 /// What is known of one instance, and how to know more.
 pub struct Refresher {
     source: Source,
+    /// Which instance is meant.
+    targets: Targets,
     tracker: TaskTracker,
     current: ArcSwapOption<ConnectionInfo>,
     /// Known before the first certificate, and after the last.
@@ -71,6 +79,7 @@ impl Refresher {
     /// Knows nothing yet and asks nobody.
     pub fn new(source: Source, tracker: TaskTracker) -> Arc<Self> {
         Arc::new(Self {
+            targets: Targets::new(source.wanted(), &source.cut),
             source,
             tracker,
             current: ArcSwapOption::empty(),
@@ -88,6 +97,7 @@ impl Refresher {
         self: &Arc<Self>,
         deadline: Instant,
     ) -> Result<Arc<ConnectionInfo>, SessionError> {
+        self.follow().await;
         if let Some(info) = self.valid() {
             if info.is_due(self.source.now()) && self.renew(info.number) {
                 debug!(instance = %info.name, "certificate renewal begun by a connection");
@@ -188,7 +198,11 @@ impl Refresher {
     /// Asks for the name and the engine, and for no certificate.
     pub async fn look_up(&self, deadline: Instant) {
         let instance = self.source.wanted();
-        match tokio::time::timeout_at(deadline, self.source.look_up()).await {
+        let asking = async {
+            let target = self.aim(deadline).await?;
+            self.source.look_up(&target).await
+        };
+        match tokio::time::timeout_at(deadline, asking).await {
             Ok(Ok(told)) => self.told.store(Some(Arc::new(told))),
             Ok(Err(error)) => {
                 debug!(%instance, error = chain(&error), "the CA did not tell the engine");
@@ -239,16 +253,26 @@ impl Refresher {
         let refresher = Arc::clone(self);
         // A task of its own: a connection that gives up does not end the attempt that others wait for.
         self.tracker.spawn(async move {
-            let outcome = refresher.source.fetch(number).await;
-            refresher.end(&outcome);
+            let outcome = refresher.attempt(number).await;
+            refresher.end(number, &outcome);
             told.send_replace(Some(outcome));
         });
         Ok(flight)
     }
 
+    /// Finds out which instance is meant, and asks for it.
+    async fn attempt(&self, number: u64) -> Outcome {
+        let aimed = self.aim(Instant::now() + AIM).await;
+        self.source.fetch(number, &*aimed?).await
+    }
+
     /// An attempt has ended. A failure keeps what we had.
-    fn end(&self, outcome: &Outcome) {
+    fn end(&self, number: u64, outcome: &Outcome) {
         let mut state = self.state();
+        if state.last != number {
+            // Another instance is meant by now.
+            return;
+        }
         state.flight = None;
         match outcome {
             Ok(info) => {

@@ -22,8 +22,8 @@ pub use left_out::{LEFT_OUT, LeftOut};
 #[command(name = "cloudsql-proxy", version)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
-    /// An instance: project:region:instance or its short name, with parameters of its own behind a question mark,
-    /// as in db1?port=3310 or db1?unix-socket=/run/db. May be given several times. Without any, CSQL_PROXY_INSTANCE
+    /// An instance: project:region:instance, its short name, or a domain whose TXT record names it; with parameters of
+    /// its own behind a question mark, as in db1?port=3310 or db1?unix-socket=/run/db. May be given several times. Without any, CSQL_PROXY_INSTANCE
     /// is read, then CSQL_PROXY_INSTANCE_CONNECTION_NAME and the same with _0, _1 and so on, then the settings file.
     #[arg(
         long = "instance",
@@ -170,15 +170,16 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_TUNNEL_PORT", value_name = "PORT")]
     pub tunnel_port: Option<u16>,
 
-    /// Connect to this address in place of those that the CA names. The agent there has to prove that it is the instance's.
-    #[arg(long, env = "CSQL_PROXY_CONNECT_TO", value_name = "HOST:PORT")]
+    /// Connect to this address, or where DNS has this service (_csql._tcp.db.example), in place of what the CA names. The
+    /// agent there has to prove that it is the instance's.
+    #[arg(long, env = "CSQL_PROXY_CONNECT_TO", value_name = "HOST:PORT|SERVICE")]
     pub connect_to: Option<String>,
 
     /// How often DNS is asked which instance a domain stands for [default: 30s].
     #[arg(long, env = "CSQL_PROXY_FAILOVER_PERIOD", value_name = "DURATION")]
     pub failover_period: Option<Span>,
 
-    /// When that changes, close what was opened to the instance before after this time [default: never].
+    /// When a domain leads to another instance, close what goes to the one before after this time [default: never].
     #[arg(long, env = "CSQL_PROXY_SWITCH_GRACE", value_name = "DURATION")]
     pub switch_grace: Option<Span>,
 

@@ -4,22 +4,27 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use daemon::exit::Exit;
 use daemon::settings::Overlay as _;
+use tokio::time::Instant;
 use transport::authority::{Authority, AuthoritySettings};
+use transport::socket::Names;
 use transport::tls::TrustRoots;
 
 use super::launch::{Purpose, block_on, configure};
 use super::say;
 use crate::config::{AuthorityConfig, Config, Wanted};
 use crate::error::RefreshError;
-use crate::refresh::full_name;
+use crate::refresh::{full_name, resolve};
 use crate::settings::Settings;
 
 /// Certificates are no secret, and applications run as other users.
 const MODE: u32 = 0o644;
+/// Longest wait for DNS, where an instance is named by a domain.
+const LOOKUP: Duration = Duration::from_secs(10);
 
 /// Which instances, and where to.
 #[derive(Args)]
@@ -78,10 +83,12 @@ async fn all(config: Config) -> Result<String, String> {
 
 /// The certificates of an instance's server CAs: more than one while they change.
 async fn of_instance(authority: &Authority, wanted: &Wanted) -> Result<String, RefreshError> {
+    let deadline = Instant::now() + LOOKUP;
+    let wanted = resolve(&Names::default(), wanted, deadline).await?;
     let settings = authority
         .connect_settings(wanted.project(), wanted.instance())
         .await?;
-    full_name(wanted, &settings)?;
+    full_name(&wanted, &settings)?;
     let pem = settings
         .server_ca_cert
         .ok_or(RefreshError::NoServerCa)?

@@ -8,7 +8,7 @@ use proto::instance::check_label;
 use transport::accept::{Callers, UnixOptions};
 
 use super::parameters::Parameters;
-use super::place::{Defaults, HostPort, Place, Route};
+use super::place::{ConnectTo, Defaults, Place, Route};
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct InstanceConfig {
     /// On which port.
     pub tunnel_port: u16,
     /// Where the agent is, whatever the CA says.
-    pub connect_to: Option<HostPort>,
+    pub connect_to: Option<ConnectTo>,
     /// How its Unix socket is guarded.
     pub socket: UnixOptions,
     /// Who may use its listener.
@@ -41,27 +41,31 @@ pub enum Wanted {
         /// The name within it.
         instance: String,
     },
+    /// A domain whose TXT record says `project:region:instance`. It is looked up before the CA is asked.
+    Domain(String),
 }
 
 impl Wanted {
-    /// Whether the region is still to be told.
+    /// Whether something of the full name is still to be told.
     pub const fn is_short(&self) -> bool {
-        matches!(self, Self::Short { .. })
+        matches!(self, Self::Short { .. } | Self::Domain(_))
     }
 
-    /// The project.
+    /// The project; a domain has none.
     pub fn project(&self) -> &str {
         match self {
             Self::Full(name) => name.project(),
             Self::Short { project, .. } => project,
+            Self::Domain(_) => "",
         }
     }
 
-    /// The name within the project.
+    /// The name within the project, or the domain.
     pub fn instance(&self) -> &str {
         match self {
             Self::Full(name) => name.instance(),
             Self::Short { instance, .. } => instance,
+            Self::Domain(domain) => domain,
         }
     }
 }
@@ -71,6 +75,7 @@ impl fmt::Display for Wanted {
         match self {
             Self::Full(name) => name.fmt(f),
             Self::Short { instance, .. } => f.write_str(instance),
+            Self::Domain(domain) => f.write_str(domain),
         }
     }
 }
@@ -128,6 +133,9 @@ fn wanted(name: &str, project: Option<&str>) -> Result<Wanted, String> {
             .map(Wanted::Full)
             .map_err(|error: proto::instance::InvalidName| error.to_string());
     }
+    if name.contains('.') && !name.contains('/') {
+        return domain(name).map(Wanted::Domain);
+    }
     check_label(name, "instance").map_err(|error| error.to_string())?;
     let project = project.ok_or(
         "a short name means an instance of the key file's project, and there is none: \
@@ -136,5 +144,28 @@ fn wanted(name: &str, project: Option<&str>) -> Result<Wanted, String> {
     Ok(Wanted::Short {
         project: project.to_owned(),
         instance: name.to_owned(),
+    })
+}
+
+/// A domain as Google's connectors take it: small letters, two labels or more, the last of which begins with a letter.
+fn domain(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        let is_inner =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| is_inner(byte) || byte == b'_')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_name = name.len() <= 253
+        && name.split('.').all(is_label)
+        && last.starts_with(|first: char| first.is_ascii_lowercase());
+    is_name.then(|| name.to_owned()).ok_or_else(|| {
+        format!(
+            "expected an instance (project:region:instance), or a domain in small letters whose TXT record names one, \
+             as db1.corp.example; found {text:?}"
+        )
     })
 }

@@ -7,7 +7,7 @@ use daemon::settings::{Complaints, nearest};
 use transport::accept::{Callers, UnixOptions};
 
 use super::guard;
-use super::place::{Defaults, HostPort, Place, Route};
+use super::place::{ConnectTo, Defaults, Place, Route};
 use crate::settings::{LEFT_OUT, is_left_out};
 
 /// The parameters that an instance may have: Google's, then ours.
@@ -137,7 +137,7 @@ impl Parameters {
     }
 
     /// Where the agent is, whatever the CA says.
-    pub(super) fn connect_to(&mut self, defaults: &Defaults) -> Option<HostPort> {
+    pub(super) fn connect_to(&mut self, defaults: &Defaults) -> Option<ConnectTo> {
         match self.get("connect-to").map(str::parse) {
             Some(parsed) => self.check("connect-to", parsed),
             None => defaults.connect_to.clone(),

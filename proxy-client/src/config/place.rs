@@ -68,6 +68,47 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// Where an instance's agents are, whatever the CA says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectTo {
+    /// At one host's port.
+    Host(HostPort),
+    /// Where DNS has the service, as `_csql._tcp.db.example` (SRV): hosts and ports in an order.
+    Service(String),
+}
+
+impl FromStr for ConnectTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if is_service(text) {
+            return Ok(Self::Service(text.to_owned()));
+        }
+        let wrong = |problem| format!("{problem}; or a service of DNS, as _csql._tcp.db.example");
+        text.parse().map(Self::Host).map_err(wrong)
+    }
+}
+
+impl fmt::Display for ConnectTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => host.fmt(f),
+            Self::Service(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Whether this is the name of a service (RFC 2782): no host's name begins so.
+pub(crate) fn is_service(name: &str) -> bool {
+    let mut labels = name.split('.');
+    let mut is_next = |is: fn(&str) -> bool| labels.next().is_some_and(is);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    is_next(|service| service.len() > 1 && service.starts_with('_'))
+        && is_next(|protocol| protocol.len() > 1 && protocol.starts_with('_'))
+        && is_next(|domain| !domain.is_empty())
+        && name.bytes().all(is_plain)
+}
+
 /// Where a port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -155,7 +196,7 @@ pub(super) struct Defaults {
     pub(super) port: Option<u16>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) tunnel_port: u16,
-    pub(super) connect_to: Option<HostPort>,
+    pub(super) connect_to: Option<ConnectTo>,
     pub(super) route: Route,
     pub(super) socket: UnixOptions,
     pub(super) callers: Callers,

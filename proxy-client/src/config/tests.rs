@@ -5,6 +5,7 @@ use clap::Parser as _;
 use super::*;
 
 mod listeners;
+mod names;
 mod sources;
 
 /// A key file that is good enough to be read: the private key is made once.
@@ -221,7 +222,7 @@ fn a_key_file_gives_short_names_their_project_and_is_searched_for_as_google_does
     let wanted =
         |config: Result<Config, Complaints>| match config.unwrap().instances.remove(0).wanted {
             Wanted::Short { project, instance } => (project, instance),
-            Wanted::Full(name) => panic!("{name}"),
+            other => panic!("{other}"),
         };
     let demo = ("demo".to_owned(), "db1".to_owned());
     let flag = format!("--credentials-file={path}");

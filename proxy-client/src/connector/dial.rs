@@ -1,60 +1,36 @@
-//! Several addresses of one instance: in the CA's order, the next one after a short head start.
+//! Several places of one instance: in their order, the next one after a short head start.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use transport::error::DialError;
-use transport::socket::{Names, Proxies, TcpOptions, dial_through};
+use transport::socket::{Names, Proxies, TcpOptions, dial_through, first};
+
+use crate::config::HostPort;
 
 /// How long an address is waited for before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(300);
 
 /// The first connection that succeeds.
 pub(super) async fn any(
-    addresses: &[String],
-    port: u16,
-    proxies: &Proxies,
+    places: Vec<HostPort>,
+    (proxies, names): (&Proxies, &Names),
     options: &TcpOptions,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
-    let way = Arc::new((proxies.clone(), *options));
-    let mut waiting = addresses.iter();
-    let mut attempts: JoinSet<Result<TcpStream, DialError>> = JoinSet::new();
-    let mut failed = None;
-    loop {
-        if let Some(address) = waiting.next() {
-            let (address, way) = (address.clone(), Arc::clone(&way));
-            attempts.spawn(async move {
-                let (proxies, options) = &*way;
-                dial_through((proxies, &Names::default()), &address, port, options, deadline).await
-            });
-        }
-        let is_last = waiting.len() == 0;
-        let ended = if is_last {
-            attempts.join_next().await
-        } else {
-            match timeout(HEAD_START, attempts.join_next()).await {
-                Ok(ended) => ended,
-                Err(_) => continue,
-            }
-        };
-        match ended {
-            Some(Ok(Ok(stream))) => return Ok(stream),
-            // The first address's error is the one that people look for.
-            Some(Ok(Err(error))) => {
-                failed.get_or_insert(error);
-            }
-            Some(Err(_)) => {}
-            None if is_last => {
-                let target = format!("{}:{port}", addresses.join(", "));
-                return Err(failed.unwrap_or(DialError::Deadline { target }));
-            }
-            None => {}
-        }
-    }
+    let shown: Vec<String> = places.iter().map(ToString::to_string).collect();
+    let attempts = places.into_iter().map(|HostPort { host, port }| {
+        let (proxies, names, options) = (proxies.clone(), names.clone(), *options);
+        async move { dial_through((&proxies, &names), &host, port, &options, deadline).await }
+    });
+    let connected = first(attempts.collect(), HEAD_START).await;
+    // The first address's error is the one that people look for.
+    connected.map_err(|errors: Vec<DialError>| {
+        let target = shown.join(", ");
+        let first = errors.into_iter().next();
+        first.unwrap_or(DialError::Deadline { target })
+    })
 }
 
 #[cfg(test)]
@@ -69,20 +45,22 @@ mod tests {
         Instant::now() + Duration::from_secs(5)
     }
 
+    async fn dialled(hosts: &[&str], port: u16) -> Result<TcpStream, DialError> {
+        let place = |host: &&str| HostPort {
+            host: (*host).to_owned(),
+            port,
+        };
+        let way = (&Proxies::default(), &Names::default());
+        let places = hosts.iter().map(place).collect();
+        any(places, way, &TcpOptions::default(), soon()).await
+    }
+
     #[tokio::test]
     async fn an_address_that_refuses_is_passed_over_at_once() {
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let begun = Instant::now();
-        let addresses = ["127.0.0.3".to_owned(), "127.0.0.2".to_owned()];
-        let stream = any(
-            &addresses,
-            port,
-            &Proxies::default(),
-            &TcpOptions::default(),
-            soon(),
-        )
-        .await;
+        let stream = dialled(&["127.0.0.3", "127.0.0.2"], port).await;
         assert_eq!(
             stream.unwrap().peer_addr().unwrap().ip().to_string(),
             "127.0.0.2"
@@ -100,13 +78,11 @@ mod tests {
             .bind(SocketAddr::from(([127, 0, 0, 3], port)))
             .unwrap();
         let _first = socket.listen(0).unwrap();
-        let addresses = ["127.0.0.3".to_owned(), "127.0.0.2".to_owned()];
-        let (direct, options) = (Proxies::default(), TcpOptions::default());
         let mut held = Vec::new();
         // Nobody accepts at the first: when its backlog is full, the kernel drops what comes.
         let begun = loop {
             let begun = Instant::now();
-            let stream = any(&addresses, port, &direct, &options, soon()).await;
+            let stream = dialled(&["127.0.0.3", "127.0.0.2"], port).await;
             let stream = stream.unwrap();
             if stream.peer_addr().unwrap().ip() != Ipv4Addr::new(127, 0, 0, 3) {
                 break begun;
@@ -124,16 +100,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let addresses = ["127.0.0.1".to_owned(), "127.0.0.4".to_owned()];
-        let error = any(
-            &addresses,
-            port,
-            &Proxies::default(),
-            &TcpOptions::default(),
-            soon(),
-        )
-        .await
-        .unwrap_err();
+        let error = dialled(&["127.0.0.1", "127.0.0.4"], port)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("127.0.0.1"), "{error}");
     }
 }

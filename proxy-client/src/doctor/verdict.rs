@@ -15,7 +15,9 @@ pub(super) fn rung(error: &SessionError) -> Rung {
     match error {
         SessionError::Refresh(RefreshError::Authority(error)) => of_authority(&error.failure),
         // The CA has answered, and it is the name that has to be corrected.
-        SessionError::Refresh(RefreshError::Region { .. }) => Rung::Settings,
+        SessionError::Refresh(
+            RefreshError::Region { .. } | RefreshError::Name(_) | RefreshError::NoInstance { .. },
+        ) => Rung::Settings,
         SessionError::Refresh(_) => Rung::Certificate,
         SessionError::RefreshDeadline => Rung::Ca,
         SessionError::Dial(_) => Rung::Tcp,

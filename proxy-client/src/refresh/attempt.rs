@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 use transport::authority::{Authority, AuthorityError, Failure};
 use transport::tls::PrivateKey;
 
 use super::Outcome;
 use super::info::{Parts, Told};
-use crate::config::{Route, Wanted};
+use super::target::Target;
+use crate::config::{Failover, Route, Wanted};
 use crate::error::RefreshError;
 use crate::metrics::InstanceMetrics;
 
@@ -28,6 +30,10 @@ pub struct Source {
     pub route: Route,
     /// Counts attempts.
     pub metrics: InstanceMetrics,
+    /// What is done about domains.
+    pub failover: Failover,
+    /// Ends sessions.
+    pub cut: CancellationToken,
 }
 
 impl Source {
@@ -49,16 +55,18 @@ impl Source {
     }
 
     /// Asks for the settings alone.
-    pub(super) async fn look_up(&self) -> Result<Told, RefreshError> {
-        let (project, instance) = (self.wanted.project(), self.wanted.instance());
+    pub(super) async fn look_up(&self, target: &Target) -> Result<Told, RefreshError> {
+        let wanted = &target.wanted;
+        let (project, instance) = (wanted.project(), wanted.instance());
         let authority = self.authority.load_full();
         authority.bind(&self.key);
         let settings = authority.connect_settings(project, instance).await?;
-        Told::new(&self.wanted, &settings)
+        Told::new(wanted, &settings)
     }
 
-    pub(super) async fn fetch(&self, number: u64) -> Outcome {
-        let (project, instance) = (self.wanted.project(), self.wanted.instance());
+    pub(super) async fn fetch(&self, number: u64, target: &Target) -> Outcome {
+        let wanted = &target.wanted;
+        let (project, instance) = (wanted.project(), wanted.instance());
         let authority = self.authority.load_full();
         // Before the two calls begin, so that they share one token.
         authority.bind(&self.key);
@@ -73,7 +81,8 @@ impl Source {
             Err(_) => return Err(too_late(&authority).into()),
         };
         let parts = Parts {
-            wanted: &self.wanted,
+            wanted,
+            cut: &target.cut,
             route: self.route,
             settings,
             certificate,

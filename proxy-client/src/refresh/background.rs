@@ -12,13 +12,17 @@ use super::Refresher;
 /// Longest sleep: timers stand still while the machine sleeps, and the clock may be set.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
-/// Renews until cancelled.
+/// Renews until cancelled, and follows the name where it leads.
 pub async fn keep_fresh(refresher: Arc<Refresher>, cancel: CancellationToken) {
+    tokio::join!(renew(&refresher, &cancel), refresher.watch(cancel.clone()));
+}
+
+async fn renew(refresher: &Arc<Refresher>, cancel: &CancellationToken) {
     let mut attempts = refresher.attempts.subscribe();
     // Drawn once a certificate, so that a fleet that was started together does not renew together.
     let mut random = draw();
     loop {
-        let wait = wait(&refresher, random);
+        let wait = wait(refresher, random);
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(wait.min(MAX_SLEEP)) => {}

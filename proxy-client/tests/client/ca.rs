@@ -30,6 +30,8 @@ pub(crate) struct Instance {
     pub(crate) client_ca: CaKey,
     pub(crate) server_ca: CaKey,
     pub(crate) database_version: &'static str,
+    /// Where the CA says that its agents are.
+    pub(crate) address: &'static str,
     /// Empty: an instance of Google's, whose agents do not speak our dialect.
     pub(crate) dns_name: String,
 }
@@ -41,6 +43,7 @@ impl Instance {
             client_ca: CaKey::new("client CA"),
             server_ca: CaKey::new("server CA"),
             database_version: "MYSQL_8_4",
+            address: "127.0.0.1",
             dns_name: name.dns_name(),
             name,
         }
@@ -275,7 +278,7 @@ fn settings(instance: &Instance) -> Value {
         "backendType": "SECOND_GEN",
         "region": instance.name.region(),
         "databaseVersion": instance.database_version,
-        "ipAddresses": [{"type": "PRIMARY", "ipAddress": "127.0.0.1"}],
+        "ipAddresses": [{"type": "PRIMARY", "ipAddress": instance.address}],
         "serverCaCert": {"cert": instance.server_ca.pem},
         "dnsName": instance.dns_name,
         "connectionName": instance.name.to_string(),

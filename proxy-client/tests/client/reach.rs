@@ -1,6 +1,6 @@
 //! The way out: an address of the operator's own, and proxies.
 
-use proxy_client::config::HostPort;
+use proxy_client::config::ConnectTo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -10,7 +10,7 @@ use crate::agent::Agent;
 use crate::program::program;
 use crate::world::{World, error};
 
-fn at(addr: std::net::SocketAddr) -> Option<HostPort> {
+fn at(addr: std::net::SocketAddr) -> Option<ConnectTo> {
     Some(addr.to_string().parse().unwrap())
 }
 

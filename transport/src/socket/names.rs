@@ -1,7 +1,10 @@
 //! DNS: the records that the system's own resolver does not ask for, from the servers that it asks.
 
+use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use hickory_resolver::TokioResolver;
@@ -21,6 +24,10 @@ use crate::error::NameError;
 const SERVERS: &str = "/etc/resolv.conf";
 /// Most addresses that one name leads to; those behind are not tried.
 const MOST: usize = 16;
+/// Most names whose last answer is kept.
+const REMEMBERED: usize = 256;
+/// How long news are waited for where something is known.
+const NEWS: Duration = Duration::from_secs(1);
 
 /// Asks for names. Answers are kept as long as they say themselves.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +35,10 @@ pub struct Names {
     /// One server and no other; without it, this machine's own way to resolve.
     server: Option<SocketAddr>,
     known: Arc<Mutex<Option<Known>>>,
+    /// Where services were last: DNS that fails takes nothing away.
+    services: Arc<Mutex<HashMap<String, Vec<ServiceAddress>>>>,
+    /// And hosts.
+    hosts: Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>,
 }
 
 /// A resolver, and the file that it was made of.
@@ -73,11 +84,32 @@ impl Names {
         Ok(texts)
     }
 
-    /// Where a service is, in the order in which it is to be tried: by priority, and by chance as the weights say.
+    /// Where a service is, in the order in which it is to be tried: by priority, and by chance as the weights say. While
+    /// DNS fails it is where it was.
     ///
     /// # Errors
     /// As [`Self::texts`].
     pub async fn service(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Vec<ServiceAddress>, NameError> {
+        let known = locked(&self.services).get(name).cloned();
+        let soon = Instant::now() + NEWS;
+        // Who knows where it was does not wait long for news.
+        let limit = known.as_ref().map_or(deadline, |_| soon.min(deadline));
+        let found = match (self.ask_service(name, limit).await, known) {
+            (Ok(found), _) => found,
+            (Err(NameError::Failed { .. }), Some(known)) => known,
+            (Err(error), _) => return Err(error),
+        };
+        remember(&self.services, name, &found);
+        let mut ordered = in_order(found, draw);
+        ordered.truncate(MOST);
+        Ok(ordered)
+    }
+
+    async fn ask_service(
         &self,
         name: &str,
         deadline: Instant,
@@ -99,22 +131,37 @@ impl Names {
             let (name, kind) = (name.to_owned(), "SRV");
             return Err(NameError::NoRecord { name, kind });
         }
-        let mut ordered = in_order(found, draw);
-        ordered.truncate(MOST);
-        Ok(ordered)
+        Ok(found)
     }
 
-    /// The addresses of a host, as this machine resolves names.
-    pub(super) async fn addresses(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> std::io::Result<Vec<SocketAddr>> {
+    /// Whether a host has any address.
+    pub async fn leads_somewhere(&self, host: &str, deadline: Instant) -> bool {
+        let found = before(deadline, self.ask_host(host, 0)).await;
+        found.is_some_and(|found| found.is_ok_and(|found| !found.is_empty()))
+    }
+
+    /// The addresses of a host, as this machine resolves names; those that it had, where that fails.
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let known = locked(&self.hosts).get(host).cloned();
+        let found = match known {
+            None => self.ask_host(host, port).await?,
+            Some(known) => {
+                let asked = before(Instant::now() + NEWS, self.ask_host(host, port)).await;
+                let found = asked.and_then(Result::ok).filter(|found| !found.is_empty());
+                found.unwrap_or(known)
+            }
+        };
+        remember(&self.hosts, host, &found);
+        let at_port = |addr: SocketAddr| SocketAddr::new(addr.ip(), port);
+        Ok(found.into_iter().map(at_port).collect())
+    }
+
+    async fn ask_host(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let Some(server) = self.server else {
             let found = tokio::net::lookup_host((host, port)).await?;
             return Ok(found.take(MOST).collect());
         };
-        let other = std::io::Error::other::<NetError>;
+        let other = io::Error::other::<NetError>;
         let resolver = self.resolver(Some(server), None).map_err(other)?;
         let found = resolver.lookup_ip(host).await.map_err(other)?;
         Ok(found
@@ -164,7 +211,7 @@ impl Names {
         server: Option<SocketAddr>,
         file: Option<Vec<u8>>,
     ) -> Result<TokioResolver, NetError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.known);
         if let Some(known) = known.as_ref()
             && known.file == file
         {
@@ -182,6 +229,18 @@ impl Names {
         });
         Ok(resolver)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember<T: Clone>(known: &Mutex<HashMap<String, Vec<T>>>, name: &str, found: &[T]) {
+    let mut known = locked(known);
+    if known.len() >= REMEMBERED && !known.contains_key(name) {
+        known.clear();
+    }
+    known.insert(name.to_owned(), found.to_vec());
 }
 
 fn runtime() -> TokioRuntimeProvider {

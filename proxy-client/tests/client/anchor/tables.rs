@@ -96,8 +96,9 @@ pub(super) const PARAMETERS: [(&str, &str, Status); 8] = [
 /// Argument lists of its published help, README, documentation and examples; what stands behind is the only flag
 /// that is refused.
 #[rustfmt::skip]
-pub(super) const EXAMPLES: [(&[&str], Option<&str>); 31] = [
+pub(super) const EXAMPLES: [(&[&str], Option<&str>); 32] = [
     (&["proj:region:mysql"], None),
+    (&["db.example.com"], None),
     (&["proj:region:mysql", "proj:region:pg"], None),
     (&["--port", "6000", "proj:region:mysql"], None),
     (&["--port", "6000", "proj:region:mysql", "proj:region:pg"], None),

@@ -16,21 +16,39 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
+type Known = Arc<Mutex<Option<Vec<(&'static str, RData)>>>>;
+
 /// A DNS server with these records; what it does not know, it says there is not.
 pub(in crate::socket) async fn server(
     records: Vec<(&'static str, RData)>,
 ) -> (Names, AbortOnDropHandle<()>) {
+    changing(Arc::new(Mutex::new(Some(records)))).await
+}
+
+/// The same with records that change; it fails while there is not even a list of them.
+async fn changing(known: Known) -> (Names, AbortOnDropHandle<()>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let names = Names::of_server(socket.local_addr().unwrap());
     let task = TaskTracker::new().spawn(async move {
         let mut bytes = [0; 4096];
         while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
             let asked = Message::from_vec(&bytes[..length]).unwrap();
-            let answer = answer(&asked, &records).to_vec().unwrap();
+            let answer = match known.lock().unwrap().as_deref() {
+                Some(records) => answer(&asked, records),
+                None => failure(&asked),
+            };
+            let answer = answer.to_vec().unwrap();
             socket.send_to(&answer, from).await.unwrap();
         }
     });
     (names, AbortOnDropHandle::new(task))
+}
+
+fn failure(asked: &Message) -> Message {
+    let mut answer = asked.clone();
+    answer.metadata.message_type = MessageType::Response;
+    answer.metadata.response_code = ResponseCode::ServFail;
+    answer
 }
 
 fn answer(asked: &Message, records: &[(&'static str, RData)]) -> Message {
@@ -119,6 +137,32 @@ async fn a_service_is_where_its_records_say_and_the_root_is_nowhere() {
         matches!(found, Err(NameError::NoRecord { .. })),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn while_dns_fails_all_is_where_it_was_and_what_it_takes_away_is_gone() {
+    let srv = RData::SRV(SRV::new(1, 1, 3307, name("first.test.")));
+    let records = vec![
+        ("_csql._tcp.db.test.", srv),
+        ("first.test.", RData::A(A::new(192, 0, 2, 1))),
+    ];
+    let known = Known::new(Mutex::new(Some(records)));
+    let (names, _server) = changing(Arc::clone(&known)).await;
+    let first = vec![SocketAddr::from(([192, 0, 2, 1], 7))];
+    for _ in 0..2 {
+        let found = names.service("_csql._tcp.db.test", soon()).await.unwrap();
+        assert_eq!(found[0].host, "first.test");
+        assert_eq!(names.addresses("first.test", 7).await.unwrap(), first);
+        *known.lock().unwrap() = None;
+    }
+    let failed = names.service("_csql._tcp.other.test", soon()).await;
+    assert!(
+        matches!(failed, Err(NameError::Failed { .. })),
+        "{failed:?}"
+    );
+    *known.lock().unwrap() = Some(Vec::new());
+    let gone = names.service("_csql._tcp.db.test", soon()).await;
+    assert!(matches!(gone, Err(NameError::NoRecord { .. })), "{gone:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,332 @@
+//! Instances that are named by a domain, and agents that are found by DNS.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_client::config::{Failover, InstanceConfig, Refresh, Wanted};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::agent::{Agent, GREETING};
+use crate::ca::Instance;
+use crate::dns::{Dns, a, srv, txt};
+use crate::world::{Client, PATIENCE, World, assert_echoes, error, first_words};
+
+const DOMAIN: &str = "db.corp.test";
+const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
+/// A world with a DNS server and two instances, and two agents at one port of two addresses, who serve both.
+struct Stand {
+    world: World,
+    dns: Dns,
+    agents: [Agent; 2],
+    _instances: [Arc<Instance>; 2],
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let (world, one) = World::new().await;
+        let other = world.ca.knows(Instance::new("demo:eu:db2"));
+        let instances = [one, other];
+        let first = Agent::start_at(&world.time, (FIRST, 0).into()).await;
+        let port = first.address.port();
+        let second = Agent::start_at(&world.time, SocketAddr::from((SECOND, port))).await;
+        let agents = [first, second];
+        for agent in agents.iter().chain([&world.agent]) {
+            for instance in &instances {
+                agent.serves(instance);
+            }
+        }
+        Self {
+            dns: Dns::start().await,
+            world,
+            agents,
+            _instances: instances,
+        }
+    }
+
+    fn instance(&self) -> InstanceConfig {
+        InstanceConfig {
+            wanted: Wanted::Domain(DOMAIN.to_owned()),
+            ..self.world.instance("demo:eu:db1")
+        }
+    }
+
+    /// One that finds its agents at the domain's own addresses.
+    fn by_address(&self) -> InstanceConfig {
+        InstanceConfig {
+            tunnel_port: self.agents[0].address.port(),
+            ..self.instance()
+        }
+    }
+
+    async fn client(&self, instance: InstanceConfig, grace: Option<Duration>) -> Client {
+        self.client_that(instance, Duration::from_millis(20), grace, Refresh::Ahead)
+            .await
+    }
+
+    async fn client_that(
+        &self,
+        instance: InstanceConfig,
+        period: Duration,
+        grace: Option<Duration>,
+        refresh: Refresh,
+    ) -> Client {
+        let mut config = self.world.config(vec![instance]);
+        config.refresh = refresh;
+        // Each session dials.
+        config.spare_tunnels = 0;
+        config.failover = Failover {
+            names: self.dns.names.clone(),
+            period,
+            grace,
+        };
+        self.world.client_of(config).await
+    }
+
+    /// The agent that the last session has come to.
+    fn last_hello(&self) -> [usize; 2] {
+        [0, 1].map(|at: usize| self.agents[at].hellos().len())
+    }
+}
+
+async fn session(client: &Client) -> TcpStream {
+    let mut app = client.connect().await;
+    assert_eq!(first_words(&mut app).await, GREETING);
+    app
+}
+
+/// Opens sessions until one is of this instance.
+async fn leads_to(client: &Client, agent: &Agent, instance: &str) -> TcpStream {
+    let begun = Instant::now();
+    loop {
+        let app = session(client).await;
+        let last = agent.hellos().pop().unwrap();
+        if last.instance == instance {
+            return app;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never leads to {instance}");
+    }
+}
+
+async fn ends(app: &mut TcpStream) {
+    let mut byte = [0];
+    let read = timeout(PATIENCE, app.read(&mut byte)).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_domain_stands_for_the_instance_that_its_txt_record_names() {
+    let stand = Stand::new().await;
+    let records = ["a note", "demo:eu:db2", "demo:eu:db1"].map(|text| ("db.corp.test.", txt(text)));
+    stand.dns.says(records.to_vec());
+    let client = stand.client(stand.instance(), None).await;
+    client.assert_works().await;
+    // The first in the order of the alphabet.
+    let hellos = stand.world.agent.hellos();
+    assert_eq!(hellos.last().unwrap().instance, "demo:eu:db1");
+}
+
+#[tokio::test]
+async fn a_domain_that_says_nothing_is_complained_about_until_it_says_something() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("other.test.", txt("demo:eu:db1"))]);
+    let client = stand.client(stand.instance(), None).await;
+    let (_, text) = error(&client.heard().await);
+    for part in ["[settings]", DOMAIN, "TXT", "project:region:instance"] {
+        assert!(text.contains(part), "{text}");
+    }
+    stand
+        .dns
+        .says(vec![("db.corp.test.", txt("not an instance"))]);
+    client.hears_until("is the name of an instance").await;
+    stand.dns.fails();
+    client.hears_until("DNS does not tell the TXT record").await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    client.works_after().await;
+}
+
+#[tokio::test]
+async fn when_an_agent_behind_a_name_dies_sessions_go_through_the_other_and_those_there_stay() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![
+        ("db.corp.test.", txt("demo:eu:db1")),
+        ("db.corp.test.", a(FIRST)),
+        ("db.corp.test.", a(SECOND)),
+    ]);
+    let client = stand.client(stand.by_address(), None).await;
+    client.assert_works().await;
+    // What the CA says is not where these are.
+    assert_eq!(stand.world.agent.hellos().len(), 0);
+    // Whichever comes first, it dies; then it comes back, and dies again under a session.
+    let counts = stand.last_hello();
+    let (dying, staying) = if counts == [1, 0] { (0, 1) } else { (1, 0) };
+    assert_eq!(counts[dying], 1);
+    stand.agents[dying].stop().await;
+    let mut kept = session(&client).await;
+    assert_eq!(stand.agents[staying].hellos().len(), 1);
+    stand.agents[dying].restart().await;
+    let mut lost = loop {
+        let app = session(&client).await;
+        if stand.agents[dying].hellos().len() == 2 {
+            break app;
+        }
+    };
+    stand.agents[dying].stop().await;
+    ends(&mut lost).await;
+    let mut new = session(&client).await;
+    assert_echoes(&mut new).await;
+    assert_echoes(&mut kept).await;
+}
+
+#[tokio::test]
+async fn when_the_record_changes_new_sessions_go_to_the_other_instance_and_open_ones_stay() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let client = stand.client(stand.instance(), None).await;
+    let agent = &stand.world.agent;
+    let mut old = leads_to(&client, agent, "demo:eu:db1").await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db2"))]);
+    let mut new = leads_to(&client, agent, "demo:eu:db2").await;
+    // And is asked again, twice: nothing comes later either.
+    timeout(PATIENCE, stand.dns.is_asked(6)).await.unwrap();
+    assert_echoes(&mut old).await;
+    assert_echoes(&mut new).await;
+}
+
+#[tokio::test]
+async fn sessions_of_the_instance_before_end_after_the_grace_where_that_is_asked_for() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let client = stand.client(stand.instance(), Some(Duration::ZERO)).await;
+    let agent = &stand.world.agent;
+    let mut old = leads_to(&client, agent, "demo:eu:db1").await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db2"))]);
+    ends(&mut old).await;
+    let mut new = leads_to(&client, agent, "demo:eu:db2").await;
+    timeout(PATIENCE, stand.dns.is_asked(6)).await.unwrap();
+    assert_echoes(&mut new).await;
+}
+
+#[tokio::test]
+async fn dns_that_fails_or_forgets_the_name_changes_nothing() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let client = stand.client(stand.instance(), Some(Duration::ZERO)).await;
+    let mut open = session(&client).await;
+    stand.dns.fails();
+    timeout(PATIENCE, stand.dns.is_asked(4)).await.unwrap();
+    client.assert_works().await;
+    stand.dns.says(Vec::new());
+    timeout(PATIENCE, stand.dns.is_asked(4)).await.unwrap();
+    client.assert_works().await;
+    assert_echoes(&mut open).await;
+}
+
+#[tokio::test]
+async fn where_agents_do_not_answer_or_are_anothers_the_domain_is_looked_up_at_once() {
+    let stand = Stand::new().await;
+    for (at, name, address) in [
+        (0, "demo:eu:db5", "127.0.0.2"),
+        (1, "demo:eu:db6", "127.0.0.3"),
+    ] {
+        let instance = stand.world.ca.knows(Instance {
+            address,
+            ..Instance::new(name)
+        });
+        stand.agents[at].serves(&instance);
+    }
+    let hour = Duration::from_secs(3600);
+    let (domain, refresh) = (stand.by_address(), Refresh::Ahead);
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db5"))]);
+    let client = stand.client_that(domain.clone(), hour, None, refresh).await;
+    client.assert_works().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db6"))]);
+    stand.agents[0].stop().await;
+    client.works_after().await;
+    assert_eq!(stand.last_hello(), [1, 1]);
+    stand.agents[0].restart().await;
+
+    // The address leads elsewhere before the text is looked at again: there is another instance's agent.
+    let says = |instance, address| {
+        let records = vec![
+            ("db.corp.test.", txt(instance)),
+            ("db.corp.test.", a(address)),
+        ];
+        stand.dns.says(records);
+    };
+    says("demo:eu:db5", FIRST);
+    let client = stand.client_that(domain, hour, None, refresh).await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [2, 1]);
+    says("demo:eu:db6", SECOND);
+    client.works_after().await;
+    assert_eq!(stand.last_hello(), [2, 2]);
+}
+
+#[tokio::test]
+async fn without_a_background_a_connection_looks_the_domain_up() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let period = Duration::from_millis(20);
+    let client = stand
+        .client_that(stand.instance(), period, None, Refresh::Lazy)
+        .await;
+    let agent = &stand.world.agent;
+    leads_to(&client, agent, "demo:eu:db1").await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db2"))]);
+    leads_to(&client, agent, "demo:eu:db2").await;
+}
+
+#[tokio::test]
+async fn a_service_of_dns_leads_to_its_hosts_in_order_and_on_when_the_first_is_dead() {
+    let stand = Stand::new().await;
+    let port = stand.agents[0].address.port();
+    stand.dns.says(vec![
+        ("_csql._tcp.corp.test.", srv(20, port, "second.test.")),
+        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
+        ("first.test.", a(FIRST)),
+        ("second.test.", a(SECOND)),
+    ]);
+    let mut told = stand.world.instance("demo:eu:db1");
+    told.connect_to = Some("_csql._tcp.corp.test".parse().unwrap());
+    // The port is the record's.
+    told.tunnel_port = 1;
+    let client = stand.client(told, None).await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 0]);
+    stand.agents[0].stop().await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 1]);
+    // What was known counts while DNS fails.
+    stand.dns.fails();
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 2]);
+    stand.dns.says(Vec::new());
+    let (_, text) = error(&client.heard().await);
+    assert!(text.contains("_csql._tcp.corp.test"), "{text}");
+    assert!(text.contains("has no SRV record"), "{text}");
+}
+
+#[tokio::test]
+async fn the_ca_may_name_a_service_of_dns_as_an_instances_address() {
+    let stand = Stand::new().await;
+    let port = stand.agents[0].address.port();
+    stand.dns.says(vec![
+        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
+        ("first.test.", a(FIRST)),
+    ]);
+    let instance = stand.world.ca.knows(Instance {
+        address: "_csql._tcp.corp.test",
+        ..Instance::new("demo:eu:db3")
+    });
+    stand.agents[0].serves(&instance);
+    let client = stand
+        .client(stand.world.instance("demo:eu:db3"), None)
+        .await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 0]);
+}
