@@ -93,6 +93,11 @@ impl World {
         Agent::start(&self.place, &key_file, address, &instances)
     }
 
+    /// Its agents.
+    pub fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
     /// Ends every agent at once, as a crash would.
     pub fn crash_agents(&mut self) -> Result<()> {
         self.agents.iter_mut().try_for_each(Agent::crash)

@@ -29,10 +29,14 @@ mod grants;
 mod layout;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/openssl.rs"]
+mod openssl;
 #[path = "e2e/outage.rs"]
 mod outage;
 #[path = "e2e/raw.rs"]
 mod raw;
+#[path = "e2e/spares.rs"]
+mod spares;
 #[path = "e2e/sub_commands.rs"]
 mod sub_commands;
 #[path = "e2e/supply_chain.rs"]
