@@ -148,17 +148,8 @@ impl Metrics {
             "Seconds of each leg of a session's opening",
             metrics.legs.clone(),
         );
-        registry.register(
-            "enrolment_failures",
-            "Questions to the CA that failed, by kind",
-            metrics.enrolment_failures.clone(),
-        );
-        registry.register(
-            "certificate_end_timestamp_seconds",
-            "When the agent's certificate of an instance ends",
-            metrics.certificate_end.clone(),
-        );
         metrics.register_spares();
+        metrics.register_enrolment();
         metrics
     }
 
@@ -172,6 +163,19 @@ impl Metrics {
             "spares_unused",
             "Tunnels that clients kept ready and did not use, by what ended them",
             self.spares_unused.clone(),
+        );
+    }
+
+    fn register_enrolment(&mut self) {
+        self.registry.register(
+            "enrolment_failures",
+            "Questions to the CA that failed, by kind",
+            self.enrolment_failures.clone(),
+        );
+        self.registry.register(
+            "certificate_end_timestamp_seconds",
+            "When the agent's certificate of an instance ends",
+            self.certificate_end.clone(),
         );
     }
 
