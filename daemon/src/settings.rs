@@ -12,8 +12,8 @@ mod nearest;
 mod span;
 
 pub use complaint::{Complaint, Complaints};
-pub use file::{Table, Value, load, load_adapted};
-pub use flags::parse;
+pub use file::{Table, Value, load, load_adapted, load_with_complaints};
+pub use flags::{parse, parse_with};
 pub use nearest::nearest;
 pub use span::{NotASpan, Span};
 

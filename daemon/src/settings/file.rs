@@ -25,8 +25,21 @@ pub fn load_adapted<T: Settings>(
     file: Option<&Path>,
     adapt: impl FnOnce(&mut Table, &str, &mut Complaints),
 ) -> Result<T, Complaints> {
+    let (settings, complaints) = load_with_complaints(flags_and_env, file, adapt)?;
+    complaints.or(settings)
+}
+
+/// The same for who has more to complain about: what is right of the file, and the complaints about the rest.
+///
+/// # Errors
+/// The complaint about a file that cannot be read at all.
+pub fn load_with_complaints<T: Settings>(
+    flags_and_env: T,
+    file: Option<&Path>,
+    adapt: impl FnOnce(&mut Table, &str, &mut Complaints),
+) -> Result<(T, Complaints), Complaints> {
     let Some(path) = file else {
-        return Ok(flags_and_env);
+        return Ok((flags_and_env, Complaints::default()));
     };
     let key = path.display().to_string();
     let text = std::fs::read_to_string(path)
@@ -35,7 +48,7 @@ pub fn load_adapted<T: Settings>(
     let mut complaints = Complaints::default();
     adapt(&mut table, &key, &mut complaints);
     let settings = read(table, &key, &mut complaints);
-    complaints.or(flags_and_env.over(settings))
+    Ok((flags_and_env.over(settings), complaints))
 }
 
 /// What cannot be parsed is named by its line, never shown: it may be a secret.
