@@ -21,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::error::{CertificateProblem, TlsError};
+use super::error::TlsError;
+use super::found;
 use super::material::Material;
 use super::provider::{Time, provider};
 use super::read_ahead::ReadAhead;
@@ -33,18 +34,18 @@ pub use trust::{Authorities, DatabaseTrust, Fingerprint, InvalidFingerprint};
 /// Speaks TLS 1.2 or 1.3 to one database.
 #[derive(Clone)]
 pub struct DatabaseTls {
-    trust: Arc<DatabaseTrust>,
-    name: Option<String>,
-    host: String,
+    judge: Arc<Judge>,
     shown: Option<Arc<dyn ResolvesClientCert>>,
     time: Arc<Time>,
+    /// Made with the first connection: all share it.
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl fmt::Debug for DatabaseTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseTls")
-            .field("host", &self.host)
-            .field("name", &self.name)
+            .field("host", &self.judge.host)
+            .field("name", &self.judge.name)
             .finish_non_exhaustive()
     }
 }
@@ -62,11 +63,15 @@ impl DatabaseTls {
             Arc::new(SingleCertAndKey::from(Arc::clone(&material.certified)))
         };
         Self {
-            trust: Arc::new(trust),
-            name,
-            host,
+            judge: Arc::new(Judge {
+                trust,
+                name,
+                host,
+                algorithms: provider().signature_verification_algorithms,
+            }),
             shown: material.map(shown),
             time: Arc::new(Time(clock)),
+            config: Arc::default(),
         }
     }
 
@@ -82,44 +87,45 @@ impl DatabaseTls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let judge = Arc::new(Judge {
-            tls: self.clone(),
-            algorithms: provider().signature_verification_algorithms,
-            problem: OnceLock::new(),
-        });
-        let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| TlsError::Setup(format!("{:?} is no host name", self.host)))?;
-        let connector = TlsConnector::from(self.config(Arc::clone(&judge))?);
-        let handshake = connector.connect(name, ReadAhead::new(stream));
-        match (before(deadline, handshake).await, judge.problem.get()) {
-            (_, Some(problem)) => Err(TlsError::ServerCertificate(problem.clone())),
+        let host = &self.judge.host;
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| TlsError::Setup(format!("{host:?} is no host name")))?;
+        let connector = TlsConnector::from(self.config()?);
+        let handshake = before(deadline, connector.connect(name, ReadAhead::new(stream)));
+        let (connected, found) = found::during(handshake).await;
+        match (connected, found.server) {
+            (_, Some(problem)) => Err(TlsError::ServerCertificate(problem)),
             (None, None) => Err(TlsError::Deadline),
             (Some(Err(error)), None) => Err(TlsError::from_io(error)),
             (Some(Ok(stream)), None) => Ok(DatabaseStream(Box::new(stream))),
         }
     }
 
-    fn config(&self, judge: Arc<Judge>) -> Result<Arc<ClientConfig>, TlsError> {
+    fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
+        }
         let builder = ClientConfig::builder_with_details(provider(), Arc::clone(&self.time) as _)
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Setup(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(judge);
+            .with_custom_certificate_verifier(Arc::clone(&self.judge) as _);
         let mut config = match &self.shown {
             Some(shown) => builder.with_client_cert_resolver(Arc::clone(shown)),
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        Ok(Arc::new(config))
+        Ok(Arc::clone(self.config.get_or_init(|| Arc::new(config))))
     }
 }
 
-/// Judges one database's certificate and keeps the problem, since rustls keeps only the alert.
+/// Judges one database's certificate, and notes what is wrong with it.
 #[derive(Debug)]
 struct Judge {
-    tls: DatabaseTls,
+    trust: DatabaseTrust,
+    name: Option<String>,
+    host: String,
     algorithms: WebPkiSupportedAlgorithms,
-    problem: OnceLock<CertificateProblem>,
 }
 
 impl ServerCertVerifier for Judge {
@@ -132,10 +138,14 @@ impl ServerCertVerifier for Judge {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
-        let names = (self.tls.name.as_deref(), self.tls.host.as_str());
-        match self.tls.trust.judge(end_entity, intermediates, names, now) {
+        let names = (self.name.as_deref(), self.host.as_str());
+        match self.trust.judge(end_entity, intermediates, names, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
-            Err(problem) => Err(alerting(self.problem.get_or_init(|| problem))),
+            Err(problem) => {
+                let error = alerting(&problem);
+                found::note(|found| found.server = Some(problem));
+                Err(error)
+            }
         }
     }
 
