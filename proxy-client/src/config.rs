@@ -9,6 +9,7 @@ mod instance;
 mod logging;
 mod parameters;
 mod place;
+mod traces;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use instance::{InstanceConfig, Wanted};
 pub use logging::Logging;
 pub(crate) use place::is_service;
 pub use place::{Address, ConnectTo, HostPort, POSTGRES_SOCKET, Place, Ports, Route};
+pub use traces::TraceConfig;
 
 /// Google's default for the health server.
 const HTTP_ADDRESS: &str = "localhost";
@@ -74,6 +76,8 @@ pub struct Config {
     pub admin_socket: Option<PathBuf>,
     /// Changes the level of the log, once there is one.
     pub log: Option<LogLevel>,
+    /// Where traces of sessions go, and how many.
+    pub traces: Option<TraceConfig>,
 }
 
 /// How the CA is reached.
@@ -167,6 +171,7 @@ impl Config {
             .prometheus_namespace
             .as_deref()
             .and_then(|name| complaints.check("prometheus-namespace", checks::namespace(name)));
+        let traces = TraceConfig::of(&settings, &mut complaints);
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let (http, stop) = (Http::of(&settings), Stop::of(&settings));
         let failover = Failover::of(&settings);
@@ -208,6 +213,7 @@ impl Config {
             quit_port,
             admin_socket: settings.admin_socket,
             log: None,
+            traces,
         };
         complaints.or(config)
     }

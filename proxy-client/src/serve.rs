@@ -25,6 +25,7 @@ use transport::accept::Crew;
 use transport::authority::AuthorityError;
 use transport::error::BindError;
 use transport::tls::MaterialError;
+use transport::traces::TracesError;
 
 use crate::config::{Config, Refresh, Stop};
 use crate::error::SessionError;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The connection test failed.
     #[error("the connection test failed: {0}")]
     Trial(String),
+    /// Traces cannot be sent.
+    #[error("traces of sessions cannot be sent: {0}")]
+    Traces(#[from] TracesError),
     /// The administrator's socket is not to be had.
     #[error("cannot serve the administrator's socket")]
     Admin(#[from] BindError),
@@ -100,6 +104,8 @@ struct Workers {
     closed: CancellationToken,
     /// Ends sessions.
     cut: CancellationToken,
+    /// All sessions have ended: what is told of them is told now.
+    told: CancellationToken,
     /// Everything but sessions.
     tasks: TaskTracker,
     sessions: Crew,
@@ -114,6 +120,7 @@ impl Workers {
             draining: CancellationToken::new(),
             closed: CancellationToken::new(),
             cut: CancellationToken::new(),
+            told: CancellationToken::new(),
             tasks: TaskTracker::new(),
             sessions: Crew::on_all_cores().map_err(StartError::Threads)?,
             permits: Arc::new(Semaphore::new(most)),
@@ -137,6 +144,9 @@ pub async fn start(
     let (authority, patience) = (config.authority, config.dial_timeout);
     let mut shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
     shared.follow(config.failover);
+    if let Some(traces) = &config.traces {
+        shared.trace(traces, &workers.tasks, &workers.told, &clock)?;
+    }
     shared.keep_ready(config.spare_tunnels, workers.draining.clone());
     let served: Vec<Arc<Served>> = config
         .instances

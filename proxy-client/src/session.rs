@@ -2,6 +2,7 @@
 
 mod refuse;
 mod stranger;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use transport::error::chain;
 use transport::socket::{Peer, Socket};
 use transport::tls::Alert;
+use transport::traces::Traces;
 use transport::tunnel::{self, Ended, EndedBy, Limits};
 
 use crate::config::InstanceConfig;
@@ -26,6 +28,7 @@ use crate::metrics::InstanceMetrics;
 use crate::sessions::{Entry, Sessions};
 use refuse::Repeats;
 pub use stranger::turn_away;
+use trace::Told;
 
 /// One instance as sessions see it.
 pub struct Served {
@@ -41,6 +44,8 @@ pub struct Served {
     pub sessions: Sessions,
     /// Ends sessions.
     pub cut: CancellationToken,
+    /// Tells of them.
+    pub traces: Option<Traces>,
     repeats: Repeats,
 }
 
@@ -61,6 +66,7 @@ impl Served {
             metrics,
             sessions,
             cut,
+            traces: None,
             repeats: Repeats::default(),
         }
     }
@@ -91,17 +97,22 @@ pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc
             .sessions
             .begin(id.clone(), served.label(), peer.to_string());
         let deadline = Instant::now() + served.dial_timeout;
+        let mut told = Told::of(&served, &id, peer, accepted);
         let hello = hello(id.clone(), &app, peer);
         match served.connector.open(hello, deadline).await {
             Ok(mut tunnel) => {
                 tunnel.legs.accept = accept;
-                copy(&mut app, tunnel, &entry, &served).await;
+                told.opened(&tunnel.legs);
+                let ended = copy(&mut app, tunnel, &entry, &served).await;
+                told.ended(&ended);
             }
             Err(error) => {
+                told.refused(&error.refusal());
                 refused(&mut app, &error, &served).await;
             }
         }
         served.metrics.open.dec();
+        told.tell(&served);
     };
     life.instrument(span).await;
 }
@@ -123,7 +134,7 @@ pub async fn draining(mut app: Socket, served: Arc<Served>) {
     refuse::tell(&mut app, &refusal, served.engine()).await;
 }
 
-async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) {
+async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Served) -> Ended {
     let begun = Instant::now();
     entry.connected(&tunnel.legs);
     served.metrics.dialled(&tunnel.legs);
@@ -142,7 +153,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
     if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {
         refused(app, &SessionError::Alert(alert), served).await;
-        return;
+        return ended;
     }
     info!(
         target: SESSION,
@@ -163,6 +174,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     if ended.by == EndedBy::Cancelled {
         debug!("session cut by the program's end");
     }
+    ended
 }
 
 async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {

@@ -4,13 +4,14 @@
 
 mod instances;
 mod left_out;
+mod load;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::BoolishValueParser;
-use daemon::environment::Environment;
-use daemon::settings::{Complaints, Span, load_adapted};
+use daemon::settings::Span;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use left_out::is_left_out;
@@ -282,7 +283,15 @@ pub struct Settings {
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub disable_metrics: Option<bool>,
 
-    /// Accepted for Google's sake: no traces are sent anywhere.
+    /// An OpenTelemetry collector, as http://127.0.0.1:4318: each session is told there as a trace, its legs as spans.
+    #[arg(long, env = "CSQL_PROXY_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Tell one session in so many there [default: 1].
+    #[arg(long, env = "CSQL_PROXY_OTLP_SAMPLE_RATE", value_name = "N")]
+    pub otlp_sample_rate: Option<NonZeroU32>,
+
+    /// Send no traces, whatever --otlp-endpoint says.
     #[arg(long, env = "CSQL_PROXY_DISABLE_TRACES", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub disable_traces: Option<bool>,
@@ -301,41 +310,6 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(skip)]
     pub left_out: LeftOut,
-}
-
-impl Settings {
-    /// Lays flags and their environment twins over the rest of the environment and the settings file.
-    ///
-    /// # Errors
-    /// All that is wrong with the file.
-    pub fn load(mut self, environment: &Environment) -> Result<Self, Complaints> {
-        if self.all_instances().next().is_none() {
-            self.instance = instances::of_environment(environment);
-        }
-        let given = self
-            .all_instances()
-            .next()
-            .is_some()
-            .then(|| self.instance.clone());
-        let file = self.config_file.clone();
-        let mut settings = load_adapted(self, file.as_deref(), |table, file, complaints| {
-            instances::of_file(table, file, complaints);
-            left_out::of_file(table, file, complaints);
-        })?;
-        // The file's instances count when there are no others: lists are not joined across sources.
-        if let Some(instance) = given {
-            settings.instance = instance;
-        }
-        Ok(settings)
-    }
-
-    /// All instances, whichever way they were given.
-    pub fn all_instances(&self) -> impl Iterator<Item = &str> {
-        self.instance
-            .iter()
-            .chain(&self.instances)
-            .map(String::as_str)
-    }
 }
 
 daemon::overlay!(Settings {
@@ -389,6 +363,8 @@ daemon::overlay!(Settings {
     log_level,
     disable_metrics,
     disable_traces,
+    otlp_endpoint,
+    otlp_sample_rate,
     skip_failed_instance_config,
     config_file,
     left_out,

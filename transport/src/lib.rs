@@ -6,6 +6,7 @@
 //! * [`handshake`]: the one driver of `proto`'s machines
 //! * [`tunnel`]: the copy loop
 //! * [`authority`]: the CA's API as a caller sees it
+//! * [`traces`]: what is told of sessions to an OpenTelemetry collector
 
 pub mod accept;
 pub mod authority;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod handshake;
 pub mod socket;
 pub mod tls;
+pub mod traces;
 pub mod tunnel;
 
 use std::sync::Arc;

@@ -11,9 +11,10 @@ use tokio_util::task::TaskTracker;
 use transport::authority::{Authority, AuthorityError, AuthoritySettings};
 use transport::socket::Proxies;
 use transport::tls::PrivateKey;
+use transport::traces::{TraceSettings, Traces, TracesError};
 
 use super::StartError;
-use crate::config::{AuthorityConfig, Failover, InstanceConfig, Keys, Wanted};
+use crate::config::{AuthorityConfig, Failover, InstanceConfig, Keys, TraceConfig, Wanted};
 use crate::connector::{Connector, Spares};
 use crate::error::RefreshError;
 use crate::metrics::{InstanceMetrics, Metrics};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     /// How many tunnels of each instance are kept ready, and until when.
     spares: (usize, CancellationToken),
     failover: Failover,
+    traces: Option<Traces>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
             dial_timeout,
             spares: (0, CancellationToken::new()),
             failover: Failover::default(),
+            traces: None,
         })
     }
 
@@ -72,6 +75,25 @@ impl Shared {
     /// Looks domains up as the settings say.
     pub(crate) fn follow(&mut self, failover: Failover) {
         self.failover = failover;
+    }
+
+    /// Tells of sessions, until their end.
+    pub(super) fn trace(
+        &mut self,
+        config: &TraceConfig,
+        tasks: &TaskTracker,
+        last: &CancellationToken,
+        clock: &Clock,
+    ) -> Result<(), TracesError> {
+        let settings = TraceSettings {
+            endpoint: config.endpoint.clone(),
+            one_in: config.one_in,
+            program: "cloudsql-proxy",
+            version: env!("CARGO_PKG_VERSION"),
+            clock: Arc::clone(clock),
+        };
+        self.traces = Some(Traces::start(settings, tasks, last.clone())?);
+        Ok(())
     }
 
     /// An instance as sessions see it.
@@ -111,7 +133,7 @@ impl Shared {
             names: self.failover.names.clone(),
             spares: self.spares(&metrics, tasks),
         };
-        let served = Served::new(
+        let mut served = Served::new(
             config,
             connector,
             self.dial_timeout,
@@ -119,6 +141,7 @@ impl Shared {
             self.sessions.clone(),
             cut.clone(),
         );
+        served.traces = self.traces.clone();
         Arc::new(served)
     }
 }

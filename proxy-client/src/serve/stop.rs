@@ -31,6 +31,7 @@ pub(super) async fn run(workers: &Workers, stop: Stop, status: &Status) -> Exit 
     workers.tasks.close();
     let ended = timeout(CUT, async {
         workers.sessions.wait().await;
+        workers.told.cancel();
         workers.tasks.wait().await;
     });
     if ended.await.is_err() {

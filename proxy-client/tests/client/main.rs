@@ -33,6 +33,7 @@ mod renewal;
 mod sessions;
 mod spares;
 mod time;
+mod traces;
 mod trial;
 mod waterfall;
 mod world;

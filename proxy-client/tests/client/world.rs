@@ -99,6 +99,7 @@ impl World {
             quit_port: None,
             admin_socket: None,
             log: None,
+            traces: None,
         }
     }
 
