@@ -14,6 +14,7 @@ pub mod enclave;
 pub mod google;
 pub mod impostor;
 pub mod matrix;
+pub mod nameserver;
 pub mod network;
 pub mod paths;
 pub mod place;

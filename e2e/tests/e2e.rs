@@ -35,6 +35,8 @@ mod openssl;
 mod outage;
 #[path = "e2e/raw.rs"]
 mod raw;
+#[path = "e2e/reach.rs"]
+mod reach;
 #[path = "e2e/spares.rs"]
 mod spares;
 #[path = "e2e/sub_commands.rs"]

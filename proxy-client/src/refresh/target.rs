@@ -113,7 +113,8 @@ impl Refresher {
                 () = tokio::time::sleep(period) => {}
             }
             if self.targets.current().is_some() {
-                self.news_of(domain, PACE).await;
+                // A connection may have done it meanwhile.
+                self.news_of(domain, period / 2).await;
             }
         }
     }
