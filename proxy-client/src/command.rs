@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use daemon::exit::Exit;
-use daemon::settings::{Overlay as _, Span, parse};
+use daemon::settings::{Complaints, Overlay as _, Span, parse_with};
 
 use crate::settings::Settings;
 use ask::Door;
@@ -156,12 +156,27 @@ enum Command {
     },
 }
 
+impl CommandLine {
+    /// What is wrong with the settings, where they are for a tunnel.
+    fn complaints(self) -> Complaints {
+        match self.command {
+            None => launch::complaints(self.settings),
+            Some(
+                Command::Run { settings, .. }
+                | Command::Doctor { settings, .. }
+                | Command::SupportBundle { settings, .. },
+            ) => launch::complaints(settings.over(self.settings)),
+            Some(_) => Complaints::default(),
+        }
+    }
+}
+
 /// Does what the arguments say; the first one is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments = Arguments::new(arguments);
     let CommandLine {
         command, settings, ..
-    } = match parse(arguments.iter()) {
+    } = match parse_with(arguments.iter(), CommandLine::complaints) {
         Ok(line) => line,
         Err(exit) => return exit,
     };

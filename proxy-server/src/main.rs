@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use daemon::exit::Exit;
 use daemon::log::{LogLevel, Output};
-use daemon::settings::{Complaints, complain, load, parse};
+use daemon::settings::{Complaints, complain, load_with_complaints, parse, parse_with};
 use daemon::shutdown::Shutdown;
 use proxy_server::{Config, Prepared, ServeError, Settings, prepare, serve};
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit, Exit> {
-    let flags: Settings = parse(std::env::args_os())?;
+    let flags: Settings = parse_with(std::env::args_os(), complaints)?;
     let settings = read(flags).map_err(|complaints| complain(NAME, &complaints))?;
     let (config, log) = configure(settings).map_err(|complaints| complain(NAME, &complaints))?;
     let failed = |error: ServeError| {
@@ -41,16 +41,33 @@ fn run() -> Result<Exit, Exit> {
         .map_err(failed)
 }
 
+/// Where the file is wrong, all else that is wrong is said with it.
 fn read(flags: Settings) -> Result<Settings, Complaints> {
     let file = flags.config_file.clone();
-    load(flags, file.as_deref())
+    let (settings, mut complaints) = load_with_complaints(flags, file.as_deref(), |_, _, _| {})?;
+    if complaints.is_empty() {
+        return Ok(settings);
+    }
+    if let Err(wrong) = check(settings) {
+        complaints.extend(wrong);
+    }
+    Err(complaints)
+}
+
+fn check(settings: Settings) -> Result<Config, Complaints> {
+    Config::new(settings, rustix::process::geteuid().is_root())
+}
+
+/// All that is wrong, flags apart.
+fn complaints(flags: Settings) -> Complaints {
+    let checked = read(flags).and_then(check);
+    checked.err().unwrap_or_default()
 }
 
 fn configure(settings: Settings) -> Result<(Config, LogLevel), Complaints> {
     let style = settings.log_style.unwrap_or_default();
     let log = daemon::log::init(settings.log_level.as_deref(), style, Output::Stderr)?;
-    let config = Config::new(settings, rustix::process::geteuid().is_root())?;
-    Ok((config, log))
+    Ok((check(settings)?, log))
 }
 
 /// The log's level, as the settings say it now. The flags were right when the program began.

@@ -11,7 +11,7 @@ use daemon::exit::Exit;
 use serde_json::{Map, Value, json};
 
 use super::ask::Door;
-use super::launch::block_on;
+use super::launch::{block_on, load};
 use super::{doctor, say};
 use crate::admin::STATUS;
 use crate::settings::Settings;
@@ -26,7 +26,7 @@ const GIVEN: &str = "(given, not shown)";
 /// Collects the bundle and writes it to a new file, or to standard output.
 pub(super) fn run(flags: Settings, output: Option<&Path>) -> Exit {
     let environment = Environment::of_process();
-    let loaded = flags.load(&environment);
+    let loaded = load(flags, &environment);
     let settings = loaded.as_ref().map_or(Value::Null, shown);
     let door = loaded
         .as_ref()

@@ -6,7 +6,7 @@ use daemon::log::Output;
 use daemon::settings::Complaints;
 use proto::{Code, Refusal};
 
-use super::launch::block_on;
+use super::launch::{block_on, load};
 use super::say;
 use crate::config::{Config, Logging};
 use crate::doctor::{Report, Rung, examine};
@@ -23,7 +23,7 @@ const CREDENTIALS: [&str; 4] = [
 /// Examines all instances; 0 when no rung is broken.
 pub(super) fn run(settings: Settings, as_json: bool) -> Exit {
     let environment = Environment::of_process();
-    let reports = match examined(settings.load(&environment), &environment) {
+    let reports = match examined(load(settings, &environment), &environment) {
         Ok(reports) => reports,
         Err(exit) => return exit,
     };

@@ -87,9 +87,7 @@ pub(super) fn configure(flags: Settings, purpose: Purpose) -> Result<Config, Exi
 /// The same, and which files all that was read from.
 fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathBuf>), Exit> {
     let environment = Environment::of_process();
-    let settings = flags
-        .load(&environment)
-        .map_err(|wrong| complain(PROGRAM, &wrong))?;
+    let settings = load(flags, &environment).map_err(|wrong| complain(PROGRAM, &wrong))?;
     let mut logging = Logging::new(&settings);
     let output = match purpose {
         Purpose::Serving => Output::Split,
@@ -98,14 +96,35 @@ fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathB
             Output::Stderr
         }
     };
-    let log = logging
-        .start(output)
-        .map_err(|wrong| complain(PROGRAM, &wrong))?;
+    let mut complaints = Complaints::default();
+    let log = noted(logging.start(output), &mut complaints);
     let files = watched(&settings, &environment);
-    let config = Config::new(settings, &environment);
-    let mut config = config.map_err(|wrong| complain(PROGRAM, &wrong))?;
-    config.log = Some(log);
-    Ok((config, files))
+    let config = noted(Config::new(settings, &environment), &mut complaints);
+    match config {
+        Some(config) if complaints.is_empty() => Ok((Config { log, ..config }, files)),
+        _ => Err(complain(PROGRAM, &complaints)),
+    }
+}
+
+fn noted<T>(result: Result<T, Complaints>, complaints: &mut Complaints) -> Option<T> {
+    result.map_err(|wrong| complaints.extend(wrong)).ok()
+}
+
+/// The settings, the file's below the flags. Where the file is wrong, all else that is wrong is said with it.
+pub(super) fn load(flags: Settings, environment: &Environment) -> Result<Settings, Complaints> {
+    let (settings, mut complaints) = flags.load_with_complaints(environment)?;
+    if complaints.is_empty() {
+        return Ok(settings);
+    }
+    noted(Config::new(settings, environment), &mut complaints);
+    Err(complaints)
+}
+
+/// All that is wrong with settings and what they name, flags apart.
+pub(super) fn complaints(flags: Settings) -> Complaints {
+    let environment = Environment::of_process();
+    let config = load(flags, &environment).and_then(|settings| Config::new(settings, &environment));
+    config.err().unwrap_or_default()
 }
 
 /// Runs a future on a runtime of its own. Sessions have further threads (`transport::accept::Crew`).

@@ -47,6 +47,76 @@ fn all_wrong_flags_are_told_at_once_with_what_may_be_meant() {
 }
 
 #[test]
+fn wrong_flags_variables_keys_of_the_file_and_what_does_not_go_together_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = "prot = 1\nmax-sigterm-delay = \"soon\"\ninstance = [\"p:r:a?colour=red\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let file = format!("--config-file={}", file.display());
+    let of_file = [
+        "settings.toml: prot: there is no such key; did you mean port?",
+        "settings.toml: max-sigterm-delay: expected a duration",
+        "colour",
+        "address: cannot be given together with unix-socket",
+    ];
+    let given = [
+        &file,
+        "--token=t",
+        "--address=127.0.0.1",
+        "--unix-socket=/x",
+    ];
+    let wrong = ["--max-connections=many", "--adress=::1"];
+    let flags = ["'many'", "'--adress'", "'--address'"];
+    for sub_command in [None, Some("run"), Some("doctor")] {
+        let rest: &[&str] = if sub_command == Some("run") {
+            &["--", "true"]
+        } else {
+            &[]
+        };
+        let begin = sub_command.as_slice();
+        let (code, out, text) = run(&[begin, &given, rest].concat());
+        let told = out + &text;
+        assert!(code.is_some_and(|code| code != 0), "{told}");
+        for expected in of_file {
+            assert!(
+                told.contains(expected),
+                "{sub_command:?}: {expected} is missing:\n{told}"
+            );
+        }
+        let (code, _, text) = run(&[begin, &given, &wrong, rest].concat());
+        assert_eq!(code, Some(64), "{text}");
+        for expected in of_file.into_iter().chain(flags) {
+            assert!(
+                text.contains(expected),
+                "{sub_command:?}: {expected} is missing:\n{text}"
+            );
+        }
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    let variable = command
+        .env_clear()
+        .env("CSQL_PROXY_MAX_CONNECTIONS", "many");
+    let output = variable.args(given).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    for expected in of_file.into_iter().chain(["'many'"]) {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    assert_eq!(text.matches("'many'").count(), 1, "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_only_complaint_beside_wrong_flags() {
+    let (code, _, text) = run(&["--config-file=/nonexistent.toml", "--max-connections=many"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("/nonexistent.toml: cannot be read"), "{text}");
+    assert!(
+        text.contains("'many'") && !text.contains("give at least one"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_variable_that_is_set_to_nothing_is_not_set() {
     let variables = [
         "PORT",

@@ -220,6 +220,28 @@ async fn wrong_settings_end_with_the_usage_code_and_all_complaints() {
 }
 
 #[tokio::test]
+async fn wrong_flags_and_all_that_is_wrong_beside_them_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.toml");
+    std::fs::write(&file, "drian = 1\n").unwrap();
+    let file = format!("--config-file={}", file.display());
+    let given = [&file, "--instance=p:r:i", "--database=tls:x"];
+    let beside = [
+        "agent.toml: drian: there is no such key; did you mean drain?",
+        "credentials-file: missing",
+        "database: a database is unix:/PATH",
+    ];
+    let wrong = ["--max-connections=many", "--max-handshakes=few"];
+    for (flags, expected) in [(&[][..], &[][..]), (&wrong, &["'many'", "'few'"])] {
+        let (code, text) = fails(&[&given, flags].concat()).await;
+        assert_eq!(code, Some(64), "{text}");
+        for expected in beside.iter().chain(expected) {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn root_with_a_unix_socket_leg_is_refused() {
     if !geteuid().is_root() {
         // The same decision is tested in `config` for everybody.
@@ -261,7 +283,11 @@ async fn a_bad_key_file_and_a_taken_port_end_with_a_clear_failure() {
     let listen = format!("--listen={}", taken.local_addr().unwrap());
     let (code, text) = fails(&[&[key.as_str(), listen.as_str()][..], &common].concat()).await;
     assert_eq!(code, Some(1));
-    assert!(text.contains("cannot listen on 127.0.0.1:"), "{text}");
+    let holder = format!("the port is taken by process {} (", std::process::id());
+    assert!(
+        text.contains("cannot listen on 127.0.0.1:") && text.contains(&holder),
+        "{text}"
+    );
 }
 
 #[tokio::test]
