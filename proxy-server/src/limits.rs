@@ -1,11 +1,15 @@
 //! Room for one more: permits that sessions own, so that they come back whatever ends the session.
 
+mod spares;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::{AccountName, Code, Refusal};
+pub(crate) use spares::SparePermit;
+use spares::Spares;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How much the agent lets in.
@@ -32,15 +36,7 @@ pub(crate) struct Limits {
     sessions: Arc<Semaphore>,
     accounts: Arc<Counts<AccountName>>,
     sources: Arc<Counts<IpAddr>>,
-    spares: Arc<Semaphore>,
-    spare_accounts: Arc<Counts<AccountName>>,
-}
-
-/// The place of a tunnel that is kept ready.
-#[derive(Debug)]
-pub(crate) struct SparePermit {
-    _spare: OwnedSemaphorePermit,
-    _account: Counted<AccountName>,
+    spares: Spares,
 }
 
 /// One session's room.
@@ -58,18 +54,13 @@ impl Limits {
             sessions: Arc::new(Semaphore::new(ceilings.sessions)),
             accounts: Arc::default(),
             sources: Arc::default(),
-            spares: Arc::new(Semaphore::new(ceilings.spares)),
-            spare_accounts: Arc::default(),
+            spares: Spares::new(ceilings.spares, ceilings.spares_per_account),
         }
     }
 
     /// A place for one more tunnel that its account keeps ready.
     pub(crate) fn spare(&self, account: &AccountName) -> Option<SparePermit> {
-        let most = self.ceilings.spares_per_account;
-        Some(SparePermit {
-            _spare: Arc::clone(&self.spares).try_acquire_owned().ok()?,
-            _account: self.spare_accounts.take(account.clone(), most)?,
-        })
+        self.spares.take(account)
     }
 
     /// Room for one more handshake from an address; a peer without one (a Unix socket) always has it.
@@ -222,20 +213,6 @@ mod tests {
         assert!(refusal.hint.contains("--max-connections (3)"));
         drop(first);
         assert!(limits.session(&b).is_ok());
-    }
-
-    #[test]
-    fn tunnels_kept_ready_have_ceilings_of_their_own() {
-        let limits = limits();
-        let (a, b) = (account("a"), account("b"));
-        let first = limits.spare(&a);
-        let _second = limits.spare(&a).unwrap();
-        assert!(limits.spare(&a).is_none(), "beyond the account's");
-        let _third = limits.spare(&b).unwrap();
-        assert!(limits.spare(&b).is_none(), "beyond all together");
-        assert!(limits.session(&a).is_ok(), "sessions have their own room");
-        drop(first);
-        assert!(limits.spare(&b).is_some());
     }
 
     #[test]

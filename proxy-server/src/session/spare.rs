@@ -14,6 +14,7 @@ use tracing::debug;
 use transport::tls::{Dialect, TlsPeer};
 
 use super::{Agent, admit, draining};
+use crate::limits::SparePermit;
 use crate::preamble::PreambleError;
 use crate::refuse::say_and_close;
 
@@ -56,17 +57,20 @@ pub(super) async fn wait<R>(agent: &Agent, tls: &mut TlsPeer, room: R) -> Option
     if admit(agent, tls, None).is_err() {
         return Some(at_once(room));
     }
-    let Some(_place) = agent.limits.spare(&tls.identity.account) else {
+    let Some(place) = agent.limits.spare(&tls.identity.account) else {
         return Some(at_once(room));
     };
     drop(room);
     let _waiting = agent.metrics.waiting();
     let until = Instant::now() + patience.min(life_left(agent, tls));
-    match first_byte(agent, tls, changes, until).await {
+    match first_byte(agent, tls, (&place, changes), until).await {
+        // A client that takes its own places from itself is not invited to go on.
         Ok(byte) => Some(Begun {
             room: None,
             first: Some(byte),
-            patience: u32::try_from(patience.as_secs()).ok(),
+            patience: u32::try_from(patience.as_secs())
+                .ok()
+                .filter(|_| !place.is_taken),
         }),
         Err(unused) => {
             end(agent, tls, unused).await;
@@ -85,7 +89,7 @@ fn life_left(agent: &Agent, tls: &TlsPeer) -> Duration {
 async fn first_byte(
     agent: &Agent,
     tls: &mut TlsPeer,
-    mut changes: watch::Receiver<u64>,
+    (place, mut changes): (&SparePermit, watch::Receiver<u64>),
     until: Instant,
 ) -> Result<u8, Unused> {
     let mut byte = [0];
@@ -104,6 +108,9 @@ async fn first_byte(
                 };
             }
             () = agent.drain.cancelled() => return Err(Unused::Sent("drain", Some(draining()))),
+            () = place.gone.cancelled() => {
+                return Err(Unused::Sent("crowded", PreambleError::Deadline.refusal()));
+            }
             () = tokio::time::sleep_until(until) => {
                 let refusal = match admit(agent, tls, None) {
                     Ok(_) => PreambleError::Deadline.refusal(),

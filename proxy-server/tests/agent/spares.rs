@@ -122,7 +122,7 @@ async fn a_client_that_opens_very_many_and_uses_none_is_bounded_and_others_are_s
     let mut theirs = idle(&other).await;
     waiting(&agent, MOST + 1).await;
     assert!(matches!(used(&other, &mut theirs).await, Answer::Ok { .. }));
-    // Who is beyond has its tunnel too, and is not invited to keep more.
+    // Who has too many has its newest still, and is not invited to keep more.
     let mut more = idle(&client).await;
     let answer = used(&client, &mut more).await;
     assert!(
@@ -131,7 +131,8 @@ async fn a_client_that_opens_very_many_and_uses_none_is_bounded_and_others_are_s
     );
     held.shutdown().await;
     waiting(&agent, 0).await;
-    assert_eq!(agent.metric(&unused("left")).await, MOST);
+    assert_eq!(agent.metric(&unused("left")).await, MOST - 1);
+    assert_eq!(agent.metric(&unused("crowded")).await, 185);
 }
 
 #[tokio::test]
