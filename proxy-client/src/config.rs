@@ -167,10 +167,7 @@ impl Config {
             .ca_certificate
             .as_deref()
             .and_then(|path| read(path, &mut complaints));
-        let metrics_namespace = settings
-            .prometheus_namespace
-            .as_deref()
-            .and_then(|name| complaints.check("prometheus-namespace", checks::namespace(name)));
+        let metrics_namespace = namespace(&settings, &mut complaints);
         let traces = TraceConfig::of(&settings, &mut complaints);
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let (http, stop) = (Http::of(&settings), Stop::of(&settings));
@@ -234,6 +231,11 @@ fn spare_tunnels(most: Option<usize>, lazy: Option<bool>) -> usize {
         Some(true) => 0,
         _ => most.unwrap_or(SPARE_TUNNELS),
     }
+}
+
+fn namespace(settings: &Settings, complaints: &mut Complaints) -> Option<String> {
+    let name = settings.prometheus_namespace.as_deref()?;
+    complaints.check("prometheus-namespace", checks::namespace(name))
 }
 
 impl Stop {

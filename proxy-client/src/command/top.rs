@@ -10,6 +10,7 @@ use super::ask::Door;
 use super::say;
 use crate::admin::{Overview, STATUS};
 use crate::legs::Opened;
+use crate::sessions::Line;
 
 /// Between two pictures.
 const EVERY: Duration = Duration::from_secs(1);
@@ -73,23 +74,7 @@ fn picture(overview: &Overview, most: usize) -> String {
             format_args!("{} at {}", mount.instance, mount.local),
         );
     }
-    let rows: Vec<[String; 8]> = overview
-        .sessions
-        .iter()
-        .take(most)
-        .map(|session| {
-            [
-                session.instance.clone(),
-                session.peer.clone(),
-                age(session.age_seconds),
-                bytes(session.bytes_up),
-                bytes(session.bytes_down),
-                session.state.clone(),
-                session.opened.as_ref().map_or_else(String::new, opened),
-                session.id.clone(),
-            ]
-        })
-        .collect();
+    let rows: Vec<[String; 8]> = overview.sessions.iter().take(most).map(row).collect();
     let head = [
         "INSTANCE",
         "PEER",
@@ -121,6 +106,19 @@ fn picture(overview: &Overview, most: usize) -> String {
         line(&mut text, format_args!("... and {more} more"));
     }
     text
+}
+
+fn row(session: &Line) -> [String; 8] {
+    [
+        session.instance.clone(),
+        session.peer.clone(),
+        age(session.age_seconds),
+        bytes(session.bytes_up),
+        bytes(session.bytes_down),
+        session.state.clone(),
+        session.opened.as_ref().map_or_else(String::new, opened),
+        session.id.clone(),
+    ]
 }
 
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
@@ -168,7 +166,6 @@ fn bytes(count: u64) -> String {
 mod tests {
     use super::*;
     use crate::admin::Mounted;
-    use crate::sessions::Line;
 
     #[test]
     fn the_picture_is_a_table_with_a_line_a_session() {

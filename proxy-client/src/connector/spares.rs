@@ -131,6 +131,11 @@ impl Spares {
         spare
     }
 
+    /// Their instance is not served any more, though sessions of its go on.
+    pub(crate) fn end(&self) {
+        self.store.ended.cancel();
+    }
+
     /// A tunnel that was kept ready has been opened.
     pub(super) fn used(&self) {
         self.store.metrics.spare_ended(SpareEnd::Used);

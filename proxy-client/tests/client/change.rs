@@ -2,16 +2,18 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use proto::admin::Status;
 use proxy_client::config::{Config, Handed, InstanceConfig, Place};
 use proxy_client::serve::{Changed, ReloadError};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use crate::agent::GREETING;
 use crate::ca::{Instance, Mood};
 use crate::program::free_port;
-use crate::world::{Client, World, assert_echoes, first_words, show};
+use crate::world::{Client, PATIENCE, World, assert_echoes, first_words, show};
 
 /// A world with `db1`, `db2` and `db3`.
 async fn world() -> World {
@@ -295,4 +297,26 @@ async fn a_listener_of_the_service_managers_stays_with_its_instance_and_is_not_c
     change(&client, world.config(list)).await.unwrap();
     assert_eq!(instance_at(&world, port).await, "demo:eu:db1");
     assert_eq!(mounts(&client).len(), 2);
+}
+
+#[tokio::test]
+async fn tunnels_that_were_ready_for_an_instance_that_leaves_end_though_a_session_goes_on() {
+    let world = world().await;
+    let [one, two] = [free_port(), free_port()];
+    let client = world
+        .client_of(world.config(vec![at(&world, "demo:eu:db1", one)]))
+        .await;
+    let leaving = client.running.as_ref().unwrap().served()[0].clone();
+    session_at(one).await;
+    let mut open = session_at(one).await;
+    let until = async |is_there: bool| {
+        while (leaving.metrics.spares.get() > 0) != is_there {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, until(true)).await.expect("none is ready");
+    let list = vec![at(&world, "demo:eu:db2", two)];
+    change(&client, world.config(list)).await.unwrap();
+    timeout(PATIENCE, until(false)).await.expect("they stay");
+    assert_echoes(&mut open).await;
 }

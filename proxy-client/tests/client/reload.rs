@@ -200,6 +200,9 @@ async fn the_logs_level_is_what_the_settings_file_or_the_administrator_said_last
     site.says("the log's level is changed", 1).await;
     drop(site.connect().await);
     site.says("session ended", 1).await;
+    for leg in ["accept", "certificate", "tcp", "tls", "opening"] {
+        site.says(&format!("{leg}_ms="), 1).await;
+    }
     site.with_level("loud=very");
     site.says("settings were not reloaded", 1).await;
     assert_eq!(site.log_level(&[]), (Some(0), "debug\n".to_owned()));

@@ -165,7 +165,14 @@ async fn the_log_has_a_line_for_each_refusal_and_a_session_only_if_asked_for_and
         );
         assert_eq!(count(&["session ended"]), sessions, "{lines:#?}");
         assert_eq!(
-            count(&["session ended", "id=\"test-session\"", "ended_by="]),
+            count(&[
+                "session ended",
+                "id=\"test-session\"",
+                "tls_ms=",
+                "policy_ms=",
+                "database_ms=",
+                "ended_by="
+            ]),
             sessions
         );
         let told = count(&["peer refused"]);

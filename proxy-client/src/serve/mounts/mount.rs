@@ -176,6 +176,7 @@ impl Mount {
     /// Is not wanted any more: gives up its listeners, and sessions go on.
     pub(super) async fn retire(&self) {
         self.retired.cancel();
+        self.served.connector.spares.end();
         self.state().renewal = None;
         self.release().await;
     }
