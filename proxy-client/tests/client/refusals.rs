@@ -80,7 +80,7 @@ async fn each_refusal_of_the_ca_is_told_with_what_to_do() {
     let (world, _) = World::new().await;
     for (status, number, hint) in [
         (Status::Unauthenticated, 1045, "check the key file"),
-        (Status::PermissionDenied, 1045, "cloudsql-ca grant"),
+        (Status::PermissionDenied, 1045, "for a grant of role client"),
         (Status::NotFound, 1045, "check the instance's name"),
         (Status::ResourceExhausted, 1105, "wait a moment"),
         (Status::Internal, 1105, "see the CA's log"),
