@@ -20,7 +20,7 @@ use transport::tls::Alert;
 use transport::traces::Traces;
 use transport::tunnel::{self, Ended, EndedBy, Limits};
 
-use crate::config::InstanceConfig;
+use crate::config::{InstanceConfig, Wanted};
 use crate::connector::{Connector, Tunnel};
 use crate::error::SessionError;
 use crate::legs::{Legs, millis};
@@ -71,11 +71,11 @@ impl Served {
         }
     }
 
-    /// What people call it: the full name once it is known.
+    /// What people call it: the full name once it is known. A domain stays what it is, wherever it leads.
     pub fn label(&self) -> String {
-        match self.connector.refresher.told() {
-            Some(told) => told.name.to_string(),
-            None => self.config.wanted.to_string(),
+        match (&self.config.wanted, self.connector.refresher.told()) {
+            (Wanted::Full(_) | Wanted::Short { .. }, Some(told)) => told.name.to_string(),
+            (wanted, _) => wanted.to_string(),
         }
     }
 

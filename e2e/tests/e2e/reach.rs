@@ -12,7 +12,7 @@ use e2e::proxy::{Mount, Proxy};
 use e2e::raw::{Raw, Wish};
 use e2e::tally;
 use e2e::wait::{PATIENCE, until};
-use e2e::world::{AGENT_ACCOUNT, World, instance};
+use e2e::world::{AGENT_ACCOUNT, CLIENT_ACCOUNT, World, instance};
 
 const FLAVOR: Flavor = Flavor::MySql9;
 const CLIENT: Client = Client::MysqlCli;
@@ -144,6 +144,39 @@ fn a_service_of_dns_leads_to_its_agents_one_after_the_other() {
     let (_proxy, address) = stand.client(instance(Leg::Unix), &[&there]);
     either_may_die(&mut stand, &address);
     passed("agents by SRV record");
+}
+
+#[test]
+fn the_ca_may_say_that_an_instances_agents_are_a_service_of_dns() {
+    const NAME: &str = "db-by-service";
+    let stand = Stand::start();
+    let world = &stand.world;
+    let version = FLAVOR.database_version();
+    world
+        .authority
+        .create_instance(NAME, SERVICE, version)
+        .unwrap();
+    world
+        .authority
+        .grant(NAME, CLIENT_ACCOUNT, "client")
+        .unwrap();
+    world.authority.grant(NAME, AGENT_ACCOUNT, "agent").unwrap();
+    let key_file = world.place.join(&format!("{AGENT_ACCOUNT}.json"));
+    let there = Loopback::reserve().unwrap();
+    let IpAddr::V4(ip) = there.ip() else {
+        panic!("no IPv4 address")
+    };
+    let instances = [Leg::Unix.argument(NAME, &world.database)];
+    let _agent = Agent::start(&world.place, &key_file, there, &instances).unwrap();
+    stand.names.says(&[
+        (
+            SERVICE,
+            Entry::Service(1, AGENT_PORT, "third.e2e.test".to_owned()),
+        ),
+        ("third.e2e.test", Entry::Address(ip)),
+    ]);
+    let (_proxy, address) = stand.client(NAME, &[]);
+    assert!(works(&address));
 }
 
 #[test]

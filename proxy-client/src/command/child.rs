@@ -153,7 +153,7 @@ fn environment(running: &Running) -> Vec<(String, String)> {
 
 fn of_instance(instance: &str, local: &str, engine: Engine) -> Vec<(String, String)> {
     let short = instance.rsplit(':').next().unwrap_or(instance);
-    let own = format!("CLOUDSQL_{}", short.to_uppercase().replace('-', "_"));
+    let own = format!("CLOUDSQL_{}", short.to_uppercase().replace(['-', '.'], "_"));
     let mut found = Vec::new();
     let mut add = |name: String, usual: &[&str], value: &str| {
         let usual = usual.iter().map(|name| (*name).to_owned());
@@ -223,5 +223,7 @@ mod tests {
             names("/s/db/.s.PGSQL.5432", Engine::Postgres)[1..],
             ["PGHOST=/s/db", "PGPORT=5432"]
         );
+        let of_domain = of_instance("db-1.corp.test", "127.0.0.1:3310", Engine::Mysql);
+        assert_eq!(of_domain[0].0, "CLOUDSQL_DB_1_CORP_TEST_HOST");
     }
 }

@@ -39,7 +39,7 @@ impl Connector {
     }
 
     async fn service(&self, name: &str, deadline: Instant) -> Result<Vec<HostPort>, DialError> {
-        let found = self.names.service(name, deadline).await?;
+        let found = Box::pin(self.names.service(name, deadline)).await?;
         let place = |one: transport::socket::ServiceAddress| HostPort {
             host: one.host,
             port: one.port,

@@ -87,7 +87,8 @@ impl Refresher {
         if let Some(domain) = self.domain()
             && self.targets.current().is_some()
         {
-            self.news_of(domain, self.source.failover.period).await;
+            // Rare, and large: sessions need not have room for it.
+            Box::pin(self.news_of(domain, self.source.failover.period)).await;
         }
     }
 
@@ -96,7 +97,7 @@ impl Refresher {
         let Some(domain) = self.domain() else {
             return false;
         };
-        self.news_of(domain, PACE).await;
+        Box::pin(self.news_of(domain, PACE)).await;
         let known = self.last_known();
         known.is_none_or(|info| info.number != number)
     }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_client::config::{Failover, InstanceConfig, Refresh, Wanted};
+use proxy_client::config::{Failover, InstanceConfig, Place, Refresh, Wanted};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -128,6 +128,15 @@ async fn a_domain_stands_for_the_instance_that_its_txt_record_names() {
     // The first in the order of the alphabet.
     let hellos = stand.world.agent.hellos();
     assert_eq!(hellos.last().unwrap().instance, "demo:eu:db1");
+
+    // Applications find it under the name that was given.
+    assert_eq!(client.mounts[0].0, DOMAIN);
+    let folder = tempfile::tempdir().unwrap();
+    let mut instance = stand.instance();
+    instance.place = Place::UnixFolder(folder.path().to_owned());
+    let client = stand.client(instance, None).await;
+    let path = folder.path().join(DOMAIN);
+    assert_eq!(client.mounts[0].1, path.display().to_string());
 }
 
 #[tokio::test]
