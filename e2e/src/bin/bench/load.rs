@@ -26,6 +26,13 @@ pub(crate) fn echoing(address: SocketAddr, length: usize) -> Result<TcpStream> {
     open(address, request::ECHO, length)
 }
 
+/// The same, once one byte has come from the far end.
+pub(crate) fn greeted(address: SocketAddr, length: usize) -> Result<TcpStream> {
+    let mut stream = open(address, request::GREET, length)?;
+    stream.read_exact(&mut [0])?;
+    Ok(stream)
+}
+
 /// Sends a message and waits for all of it to come back.
 pub(crate) fn round_trip(stream: &mut TcpStream, message: &mut [u8]) -> Result<()> {
     stream.write_all(message)?;

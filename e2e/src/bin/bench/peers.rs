@@ -194,6 +194,19 @@ pub(crate) struct Pair {
     entry: SocketAddr,
     client: Vec<Process>,
     server: Vec<Process>,
+    /// Whether they are asked to end, and not just killed.
+    asked: bool,
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if self.asked {
+            for process in self.client.iter_mut().chain(&mut self.server) {
+                // What does not end is killed.
+                drop(process.terminate());
+            }
+        }
+    }
 }
 
 impl Pair {
@@ -202,16 +215,24 @@ impl Pair {
             entry: service,
             client: Vec::new(),
             server: Vec::new(),
+            asked: false,
         }
     }
 
     /// A pair whose client end listens at `entry` already.
-    fn new(entry: SocketAddr, client: Process, server: Process) -> Self {
+    fn new(entry: SocketAddr, client: Process, server: Vec<Process>) -> Self {
         Self {
             entry,
             client: vec![client],
-            server: vec![server],
+            server,
+            asked: false,
         }
+    }
+
+    /// The same, of programs that end their own children only when they are asked to end.
+    fn asked_to_end(mut self) -> Self {
+        self.asked = true;
+        self
     }
 
     /// Where the application connects to.

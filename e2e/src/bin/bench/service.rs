@@ -2,8 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Result;
@@ -16,6 +14,8 @@ pub(crate) mod request {
     pub(crate) const GIVE: u8 = b'G';
     /// Take messages of this length and send each back, until the end.
     pub(crate) const ECHO: u8 = b'E';
+    /// The same after one byte at once: a database speaks first, too.
+    pub(crate) const GREET: u8 = b'H';
 }
 
 /// Bytes written or read at a time by both ends of the benchmark.
@@ -25,21 +25,15 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 const STACK: usize = 64 * 1024;
 
 /// Listens on a free loopback port as long as the process lives.
-pub(crate) struct Service {
-    address: SocketAddr,
-    heard: Arc<AtomicUsize>,
-}
+pub(crate) struct Service(SocketAddr);
 
 impl Service {
     pub(crate) fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let heard = Arc::<AtomicUsize>::default();
-        let counter = Arc::clone(&heard);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let counter = Arc::clone(&counter);
-                let work = move || drop(serve(stream, &counter));
+                let work = move || drop(serve(stream));
                 if thread::Builder::new()
                     .stack_size(STACK)
                     .spawn(work)
@@ -49,25 +43,19 @@ impl Service {
                 }
             }
         });
-        Ok(Self { address, heard })
+        Ok(Self(address))
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// How many connections have said what they want, since the start.
-    pub(crate) fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
+        self.0
     }
 }
 
 /// A peer that goes away ends its connection and nothing else.
-fn serve(mut stream: TcpStream, heard: &AtomicUsize) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = [0; 9];
     stream.read_exact(&mut request)?;
-    heard.fetch_add(1, Ordering::Relaxed);
     let [kind, length @ ..] = request;
     let length = u64::from_be_bytes(length);
     match kind {
@@ -93,6 +81,10 @@ fn serve(mut stream: TcpStream, heard: &AtomicUsize) -> std::io::Result<()> {
             Ok(())
         }
         request::ECHO => echo(&mut stream, usize::try_from(length).unwrap_or(CHUNK)),
+        request::GREET => {
+            stream.write_all(&[0])?;
+            echo(&mut stream, usize::try_from(length).unwrap_or(CHUNK))
+        }
         _ => Err(ErrorKind::InvalidData.into()),
     }
 }

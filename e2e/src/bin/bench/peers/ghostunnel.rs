@@ -47,5 +47,5 @@ pub(super) fn start(lab: &Lab, service: SocketAddr) -> Result<Pair> {
         entry,
         inner,
     )?;
-    Ok(Pair::new(entry, client, server))
+    Ok(Pair::new(entry, client, vec![server]))
 }

@@ -26,11 +26,7 @@ pub(super) fn start(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<Pa
         ..
     } = starter(lab, service, engine)?;
     let client = end(lab, "cloud-sql-proxy", &mut command, entry)?;
-    Ok(Pair {
-        entry,
-        client: vec![client],
-        server,
-    })
+    Ok(Pair::new(entry, client, server))
 }
 
 pub(super) fn starter(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<Starter> {

@@ -42,7 +42,7 @@ pub(super) fn start(lab: &Lab, service: SocketAddr, large: bool) -> Result<Pair>
         ),
     ];
     let [server, client] = ends.map(|(listen, lines)| launch(lab, listen, &lines, large));
-    Ok(Pair::new(entry, client?, server?))
+    Ok(Pair::new(entry, client?, vec![server?]))
 }
 
 fn launch(

@@ -44,11 +44,8 @@ pub(super) fn start(lab: &Lab, service: SocketAddr, large: bool) -> Result<Pair>
         certificates.client.key.display(),
     );
     let server = launch(lab, inner, &server, large)?;
-    Ok(Pair::new(
-        entry,
-        launch(lab, entry, &client, large)?,
-        server,
-    ))
+    let client = launch(lab, entry, &client, large)?;
+    Ok(Pair::new(entry, client, vec![server]).asked_to_end())
 }
 
 fn launch(lab: &Lab, listen: SocketAddr, lines: &str, large: bool) -> Result<Process> {

@@ -69,11 +69,7 @@ impl Ours {
         let entry = free()?;
         let mut command = self.client_command(&site, entry)?;
         let client = end(lab, "cloudsql-proxy", &mut command, entry)?;
-        Ok(Pair {
-            entry,
-            client: vec![client],
-            server: agent,
-        })
+        Ok(Pair::new(entry, client, agent))
     }
 
     /// A client whose start can be measured.

@@ -21,5 +21,5 @@ pub(super) fn start(lab: &Lab, service: SocketAddr) -> Result<Pair> {
         end(lab, "plain", &mut command, listen)
     };
     let server = relay(inner, service)?;
-    Ok(Pair::new(entry, relay(entry, inner)?, server))
+    Ok(Pair::new(entry, relay(entry, inner)?, vec![server]))
 }

@@ -40,5 +40,5 @@ pub(super) fn start(lab: &Lab, service: SocketAddr) -> Result<Pair> {
     )?;
     let role = format!("client = yes\ncheckHost = {SERVER_NAME}");
     let client = one(&lab.certificates.client, &role, entry, inner)?;
-    Ok(Pair::new(entry, client, server))
+    Ok(Pair::new(entry, client, vec![server]))
 }

@@ -1,15 +1,13 @@
 //! Many sessions that say nothing: memory before and after use, CPU, and what is left when they are gone.
 
-use std::net::{SocketAddr, TcpStream};
-use std::thread;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use e2e::wait::until;
+use anyhow::{Context as _, Result};
 
 use super::Run;
 use crate::cpu::{Snapshot, resident};
-use crate::load::{echoing, first_byte, round_trip};
+use crate::load::{first_byte, greeted, round_trip};
 use crate::measures::connect::pause;
 use crate::peers::{Engine, Pair, Peer};
 use crate::sample::say;
@@ -23,8 +21,6 @@ const QUICK_SESSIONS: usize = 1_000;
 const SPARE_DESCRIPTORS: u64 = 1_000;
 /// Connections before anything is counted, so that what is made once is made.
 const WARM_UP: usize = 50;
-const AT_ONCE: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Until what ends by itself has ended, in ms.
 const SETTLE: [u64; 2] = [2_000, 500];
 
@@ -64,7 +60,10 @@ fn one_peer(run: &mut Run<'_>, peer: &Peer, service: &Service, sessions: usize) 
     }
     pause(settle);
     let empty = memory(&pair)?;
-    let mut open = open_all(pair.entry(), service, sessions)?;
+    let open: Result<Vec<TcpStream>> = (0..sessions)
+        .map(|_| greeted(pair.entry(), CHUNK))
+        .collect();
+    let mut open = open?;
     pause(settle);
     let unused = memory(&pair)?;
     use_all(&mut open)?;
@@ -136,24 +135,6 @@ impl Figures {
 fn memory(pair: &Pair) -> Result<[f64; 2]> {
     let [client, server] = pair.ends();
     Ok([resident(&client)? as f64, resident(&server)? as f64])
-}
-
-/// Opens sessions over which the service has heard of us, and nothing has come back yet.
-fn open_all(entry: SocketAddr, service: &Service, sessions: usize) -> Result<Vec<TcpStream>> {
-    let heard = service.heard();
-    let share = move |place: usize| sessions / AT_ONCE + usize::from(place < sessions % AT_ONCE);
-    let work = move |count: usize| (0..count).map(|_| echoing(entry, CHUNK)).collect();
-    let threads: Vec<_> = (0..AT_ONCE)
-        .map(|place| thread::spawn(move || -> Result<Vec<TcpStream>> { work(share(place)) }))
-        .collect();
-    let mut open = Vec::new();
-    for one in threads {
-        open.extend(one.join().map_err(|_| anyhow!("a thread panicked"))??);
-    }
-    until("all sessions to reach the service", PATIENCE, || {
-        Ok((service.heard() >= heard + sessions).then_some(()))
-    })?;
-    Ok(open)
 }
 
 /// 256 KiB each way over every session.

@@ -78,10 +78,11 @@ database by TCP, as the peers do, though a Unix socket would be faster.
 * A new connection is measured with one byte there and back. `first-byte` leaves 25 ms between two connections, `connect` none.
 * `parallel-50` opens 50 connections at the same moment. Its p99 is the slowest but one of a hundred.
 * `awake-ping` is `ping` while a process of the lowest priority keeps each core from sleeping. A `ping` is in good part the cores' waking up.
-* Idle sessions: each pair is freshly started, 50 connections come first, memory is resident memory as the kernel counts it for the \
+* Idle sessions: each pair is freshly started, 50 connections come first, `unused` is after one byte from the \
+far end as a database's greeting would be, `used` after 256 KiB each way. Memory is resident memory as the kernel counts it for the \
 processes; sockets' buffers in the kernel are not in it.
 * sysbench runs with 10,000 rows, prepared statements and without TLS of its own, both databases with 256 MiB of buffers and without \
-flushing at commits. Result sets are 500,000 rows of 1,000 bytes.
+flushing at commits. Result sets are 500 MB of its rows, 200 bytes each.
 ";
 
 fn introduction(run: &Run<'_>) -> String {

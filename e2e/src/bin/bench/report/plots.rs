@@ -51,7 +51,7 @@ pub(super) fn all(run: &Run<'_>) -> Vec<Plot> {
             "idle-memory",
             "Idle memory per session, both ends, KiB: less is better",
             &[
-                ("never used", "idle-unused"),
+                ("after one byte from the far end", "idle-unused"),
                 ("after 256 KiB each way", "idle-used"),
             ],
         ),
