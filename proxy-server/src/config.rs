@@ -3,10 +3,12 @@
 mod direct;
 mod instance;
 mod leg;
+mod traces;
 
 pub(crate) use direct::{Certificates, DirectConfig};
 pub(crate) use instance::{InstanceConfig, Wanted};
 pub(crate) use leg::LegConfig;
+pub(crate) use traces::TraceConfig;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -49,6 +51,8 @@ pub struct Config {
     pub(crate) ceilings: Ceilings,
     /// How long each step of a session may take.
     pub deadlines: Deadlines,
+    /// Where traces of sessions go.
+    pub(crate) traces: Option<TraceConfig>,
     /// How long sessions may go on after a request to stop.
     pub(crate) drain: Duration,
 }
@@ -105,6 +109,7 @@ impl Config {
         let deadlines = deadlines(&settings, &mut complaints);
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, TUNNEL_PORT));
         let http = http(&settings);
+        let traces = TraceConfig::of(&settings, &mut complaints);
         let credentials_file = settings.credentials_file.unwrap_or_else(|| {
             let problem = "missing: name the key file of a service account with role agent";
             complaints.add("credentials-file", problem);
@@ -121,6 +126,7 @@ impl Config {
             http,
             ceilings,
             deadlines,
+            traces,
             drain: settings
                 .drain
                 .map_or(Duration::from_secs(25), |drain| drain.0),

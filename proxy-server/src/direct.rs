@@ -61,7 +61,7 @@ pub(crate) async fn run(
         agent.metrics.stranger("left");
         return;
     }
-    let record = Record::direct(&direct.instance.wanted, peer);
+    let record = Record::direct(&direct.instance.wanted, peer, agent.traces.as_ref());
     record.legs.took(Leg::Accept, accept);
     let span = record.span();
     let _open = agent.metrics.opened(Via::Direct);

@@ -1,6 +1,6 @@
 //! The legs of a session's opening: how long each took, for the log and the metrics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -46,25 +46,33 @@ impl Leg {
     }
 }
 
-/// Where a leg is that was not gone.
-const NOT_GONE: u64 = u64::MAX;
+/// Where a leg is that was not gone, or longer than an hour.
+const NOT_GONE: u32 = u32::MAX;
 
 /// How long each leg of one session took.
 #[derive(Debug)]
-pub(crate) struct Legs([AtomicU64; Leg::ALL.len()]);
+pub(crate) struct Legs {
+    base: Instant,
+    /// How long each took, and how long after `base` it ended, in microseconds.
+    gone: [(AtomicU32, AtomicU32); Leg::ALL.len()],
+}
 
 impl Default for Legs {
     fn default() -> Self {
-        Self(Leg::ALL.map(|_| AtomicU64::new(NOT_GONE)))
+        Self {
+            base: Instant::now(),
+            gone: Leg::ALL.map(|_| (AtomicU32::new(NOT_GONE), AtomicU32::new(0))),
+        }
     }
 }
 
 impl Legs {
-    /// A leg has been gone.
+    /// A leg has been gone, and ends now.
     pub(crate) fn took(&self, leg: Leg, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(NOT_GONE);
-        if let Some(place) = self.0.get(leg as usize) {
-            place.store(micros, Ordering::Relaxed);
+        let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(NOT_GONE);
+        if let Some((took, end)) = self.gone.get(leg as usize) {
+            end.store(micros(self.base.elapsed()), Ordering::Relaxed);
+            took.store(micros(time), Ordering::Relaxed);
         }
     }
 
@@ -75,8 +83,24 @@ impl Legs {
 
     /// How long it took.
     pub(crate) fn time(&self, leg: Leg) -> Option<Duration> {
-        let micros = self.0.get(leg as usize)?.load(Ordering::Relaxed);
-        (micros != NOT_GONE).then(|| Duration::from_micros(micros))
+        let micros = self.gone.get(leg as usize)?.0.load(Ordering::Relaxed);
+        (micros != NOT_GONE).then(|| Duration::from_micros(micros.into()))
+    }
+
+    /// Those that began after a moment, for a trace that begins there.
+    pub(crate) fn since_then(&self, moment: Instant) -> Vec<transport::traces::Leg> {
+        let gone = Leg::ALL.into_iter().zip(&self.gone);
+        let place = |(leg, (_, end)): (Leg, &(AtomicU32, AtomicU32))| {
+            let took = self.time(leg)?;
+            let end = self.base + Duration::from_micros(end.load(Ordering::Relaxed).into());
+            let begun = end.checked_sub(took)?;
+            Some(transport::traces::Leg {
+                name: leg.as_str(),
+                after: begun.checked_duration_since(moment)?,
+                took,
+            })
+        };
+        gone.filter_map(place).collect()
     }
 
     /// For the log.
@@ -98,5 +122,23 @@ mod tests {
         }
         let times = Leg::ALL.map(|leg| legs.millis(leg));
         assert_eq!(times, [1, 2, 3, 4, 5, 6].map(Some));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn legs_have_their_places_after_the_moment_from_which_they_are_told() {
+        let legs = Legs::default();
+        tokio::time::advance(Duration::from_millis(50)).await;
+        legs.took(Leg::Tls, Duration::from_millis(30));
+        let moment = Instant::now();
+        tokio::time::advance(Duration::from_millis(9)).await;
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_millis(200)).await;
+        legs.since(Leg::Greeting, begun);
+        let told = legs.since_then(moment);
+        let [leg] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        let expected = (Duration::from_millis(9), Duration::from_millis(200));
+        assert_eq!((leg.name, (leg.after, leg.took)), ("greeting", expected));
     }
 }

@@ -15,9 +15,10 @@ use transport::accept::{Crew, Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
 use transport::socket::Proxies;
 use transport::tls::{PrivateKey, TlsServer};
+use transport::traces::{TraceSettings, Traces};
 use transport::tunnel;
 
-use crate::config::{Certificates, Config};
+use crate::config::{Certificates, Config, TraceConfig};
 use crate::direct::{self, Direct};
 use crate::enrolment::{self, Ca};
 use crate::error::ServeError;
@@ -44,10 +45,12 @@ pub async fn serve(
         .map_err(|error| setup("the listener", error.to_string()))?;
     let ca = ca(prepared.credentials, prepared.root_pem, prepared.key)?;
     let (direct, files) = prepared.instances.into_iter().unzip();
-    let agent = Arc::new(agent(&config, &ca, files, prepared.rsa_key, &shutdown)?);
+    let background = Background::default();
+    let mut agent = agent(&config, &ca, files, prepared.rsa_key, &shutdown)?;
+    agent.traces = background.traces(config.traces.as_ref())?;
+    let agent = Arc::new(agent);
     let direct = directs(&agent, direct)?;
 
-    let background = Background::default();
     enrolment::start(
         &agent.served,
         &ca,
@@ -142,6 +145,7 @@ fn agent(
         rsa_key,
         metrics: Arc::new(Metrics::new()),
         strangers: Strangers::default(),
+        traces: None,
         drain: shutdown.drain.clone(),
         cut: CancellationToken::new(),
     })
@@ -278,6 +282,23 @@ impl Background {
             self.tasks.clone(),
         ));
         Ok(())
+    }
+
+    /// Tells a collector of sessions, if there is one; what is left at the end too.
+    fn traces(&self, config: Option<&TraceConfig>) -> Result<Option<Traces>, ServeError> {
+        let Some(TraceConfig { endpoint, one_in }) = config.cloned() else {
+            return Ok(None);
+        };
+        let settings = TraceSettings {
+            endpoint,
+            one_in,
+            program: "cloudsql-proxy-server",
+            version: env!("CARGO_PKG_VERSION"),
+            clock: daemon::clock::system(),
+        };
+        let started = Traces::start(settings, &self.tasks, self.stop.clone());
+        let started = started.map_err(|error| setup("traces of sessions", error.to_string()))?;
+        Ok(Some(started))
     }
 
     async fn end(&self) {

@@ -2,6 +2,7 @@
 
 mod record;
 mod spare;
+mod told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use transport::socket::{Peer, Socket};
 use transport::tls::{Dialect, TlsPeer, TlsServer};
+use transport::traces::Traces;
 use transport::tunnel::{self, Ended};
 
 use crate::admission::{self, Admitted, Asking};
@@ -42,6 +44,8 @@ pub(crate) struct Agent {
     pub(crate) rsa_key: Option<RsaKey>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) strangers: Strangers,
+    /// Tells of sessions.
+    pub(crate) traces: Option<Traces>,
     /// Nobody new is let in.
     pub(crate) drain: CancellationToken,
     /// Ends all tunnels.
@@ -71,7 +75,7 @@ pub(crate) async fn run(
             let Some(begun) = spare::wait(&agent, &mut tls, room).await else {
                 return;
             };
-            let record = Record::new(&tls, peer, legs);
+            let record = Record::new(&tls, peer, legs, agent.traces.as_ref());
             let span = record.span();
             authenticated(&agent, tls, &record, begun)
                 .instrument(span)

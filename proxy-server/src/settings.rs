@@ -1,6 +1,7 @@
 //! What an operator may write: each knob once, as flag, environment variable and key of the settings file.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -212,6 +213,14 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 
+    /// An OpenTelemetry collector, as http://127.0.0.1:4318: each session is told there as a trace, its legs as spans
+    #[arg(long, env = "CSQL_SERVER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Tell one session in so many there [default: 1]
+    #[arg(long, env = "CSQL_SERVER_OTLP_SAMPLE_RATE", value_name = "N")]
+    pub otlp_sample_rate: Option<NonZeroU32>,
+
     /// How log lines look [default: text]
     #[arg(long, env = "CSQL_SERVER_LOG_STYLE", value_name = "STYLE")]
     pub log_style: Option<Style>,
@@ -255,5 +264,7 @@ daemon::overlay!(Settings {
     max_spares_per_account,
     drain,
     log_level,
+    otlp_endpoint,
+    otlp_sample_rate,
     log_style,
 });

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::Clock;
 
@@ -24,6 +24,8 @@ const QUEUE: usize = 4096;
 const MOST: usize = 256;
 /// How long the first of a request waits for more.
 const LINGER: Duration = Duration::from_secs(1);
+/// Longest time for what is left at the end.
+const LAST: Duration = Duration::from_secs(3);
 /// Longest request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// One warning in this time.
@@ -142,6 +144,7 @@ impl Traces {
             url,
             settings,
             lost: Arc::clone(&traces.lost),
+            batch: Vec::new(),
             warned: None,
         };
         tasks.spawn(exporter.run(waiting, last));
@@ -181,41 +184,48 @@ struct Exporter {
     url: Url,
     settings: TraceSettings,
     lost: Arc<AtomicU64>,
+    /// Those that are on their way.
+    batch: Vec<Trace>,
     /// When it was last said that the collector does not take them; `None` while it does.
     warned: Option<Instant>,
 }
 
 impl Exporter {
     async fn run(mut self, mut waiting: Receiver<Trace>, last: CancellationToken) {
-        loop {
-            let mut batch = Vec::new();
-            tokio::select! {
-                biased;
-                count = waiting.recv_many(&mut batch, MOST) => {
-                    if count == 0 {
-                        return;
-                    }
-                }
-                () = last.cancelled() => return,
-            }
-            if batch.len() < MOST {
-                tokio::select! {
-                    () = tokio::time::sleep(LINGER) => {}
-                    () = last.cancelled() => {}
-                }
-                while batch.len() < MOST
-                    && let Ok(trace) = waiting.try_recv()
-                {
-                    batch.push(trace);
-                }
-            }
-            self.send(&batch).await;
+        let work = self.work(&mut waiting, LINGER);
+        if last.run_until_cancelled(work).await.is_some() {
+            return;
+        }
+        waiting.close();
+        let rest = self.work(&mut waiting, Duration::ZERO);
+        if tokio::time::timeout(LAST, rest).await.is_err() {
+            debug!("the collector is not waited for any longer");
         }
     }
 
-    async fn send(&mut self, batch: &[Trace]) {
-        let now = (self.settings.clock)();
+    /// Sends until nobody tells any more. What was taken from the queue is kept until it has been sent.
+    async fn work(&mut self, waiting: &mut Receiver<Trace>, linger: Duration) {
+        loop {
+            if self.batch.is_empty() && waiting.recv_many(&mut self.batch, MOST).await == 0 {
+                return;
+            }
+            if self.batch.len() < MOST {
+                tokio::time::sleep(linger).await;
+            }
+            while self.batch.len() < MOST
+                && let Ok(trace) = waiting.try_recv()
+            {
+                self.batch.push(trace);
+            }
+            self.send().await;
+            self.batch.clear();
+        }
+    }
+
+    async fn send(&mut self) {
+        let (now, batch) = ((self.settings.clock)(), &self.batch);
         let body = otlp::encode(batch, self.settings.program, self.settings.version, now);
+        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let request = self
             .client
             .post(self.url.clone())
@@ -231,7 +241,6 @@ impl Exporter {
             Ok(answer) => format!("it answers {}", answer.status()),
             Err(error) => crate::error::chain(&error.without_url()),
         };
-        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let lost = self.lost.fetch_add(count, Ordering::Relaxed);
         let lost = lost.saturating_add(count);
         if self.warned.is_none_or(|then| then.elapsed() >= WARN_EVERY) {

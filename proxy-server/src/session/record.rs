@@ -13,8 +13,10 @@ use tracing::{Span, debug, info, info_span, warn};
 use transport::error::chain;
 use transport::socket::Peer;
 use transport::tls::{ClientIdentity, Dialect, TlsError, TlsPeer};
+use transport::traces::Traces;
 use transport::tunnel::Ended;
 
+use super::told::Told;
 use crate::admission::Admitted;
 use crate::config::Wanted;
 use crate::error::SessionError;
@@ -37,14 +39,20 @@ pub(crate) struct Record {
     peer: Peer,
     /// Whether it has authenticated to us.
     known: AtomicBool,
+    told: Option<Box<Told>>,
 }
 
 impl Record {
     /// A session of a client that has not said who it is, and may never do.
-    pub(crate) fn direct(instance: &Wanted, peer: Peer) -> Self {
+    pub(crate) fn direct(instance: &Wanted, peer: Peer, traces: Option<&Traces>) -> Self {
+        let id = own_id();
+        let told = Told::of(traces, instance, None, peer);
+        if let Some(told) = &told {
+            told.named(&id, None);
+        }
         let span = info_span!(
             "session",
-            id = own_id(),
+            id,
             instance = %instance,
             principal = tracing::field::Empty,
             serial = tracing::field::Empty,
@@ -62,6 +70,7 @@ impl Record {
             via: Via::Direct,
             peer,
             known: AtomicBool::new(false),
+            told,
         }
     }
 
@@ -79,7 +88,8 @@ impl Record {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn new(tls: &TlsPeer, peer: Peer, legs: Legs) -> Self {
+    pub(super) fn new(tls: &TlsPeer, peer: Peer, legs: Legs, traces: Option<&Traces>) -> Self {
+        let identity = &tls.identity;
         let span = info_span!(
             "session",
             id = tracing::field::Empty,
@@ -103,6 +113,7 @@ impl Record {
             via: Via::Tunnel,
             peer,
             known: AtomicBool::new(true),
+            told: Told::of(traces, &identity.instance, Some(&identity.account), peer),
         }
     }
 
@@ -119,10 +130,11 @@ impl Record {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let id = hello.map(|hello| hello.session_id.as_str()).filter(decent);
-        match id {
-            Some(id) => self.span.record("id", id),
-            None => self.span.record("id", own_id()),
-        };
+        let id = id.map_or_else(own_id, str::to_owned);
+        self.span.record("id", &id);
+        if let Some(told) = &self.told {
+            told.named(&id, hello);
+        }
     }
 
     pub(super) fn admitted(&self, admitted: &Admitted) {
@@ -150,6 +162,7 @@ impl Record {
 
     /// There was a tunnel.
     pub(crate) fn ended(&self, metrics: &Metrics, ended: &Ended) {
+        self.tell(Ok(ended));
         let by = ended.by.as_str();
         metrics.ended(self.via, by, ended.up, ended.down);
         let millis = |leg| self.legs.millis(leg);
@@ -183,7 +196,14 @@ impl Record {
         self.count(metrics, error);
     }
 
+    fn tell(&self, end: Result<&Ended, &SessionError>) {
+        if let Some(told) = &self.told {
+            told.tell(self.started, &self.legs, end);
+        }
+    }
+
     fn count(&self, metrics: &Metrics, error: &SessionError) {
+        self.tell(Err(error));
         if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error {
             metrics.refused_by_database(*number);
         }

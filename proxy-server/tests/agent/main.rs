@@ -32,5 +32,6 @@ mod proxy_protocol;
 mod refusals;
 mod scans;
 mod spares;
+mod traces;
 mod way_out;
 mod waterfall;
