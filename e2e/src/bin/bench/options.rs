@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Rounds; 5 unless quick.
     #[arg(long, env = "BENCH_ROUNDS")]
     pub(crate) rounds: Option<usize>,
+    /// How long, in minutes, samples on a busy machine are repeated: a run has to end, too.
+    #[arg(long, default_value_t = 15)]
+    pub(crate) patience: u64,
     /// The document; its plots go to a folder beside it, of the same name.
     #[arg(long, default_value = "docs/performance.md")]
     pub(crate) document: PathBuf,

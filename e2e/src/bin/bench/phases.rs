@@ -17,8 +17,8 @@ use crate::options::Options;
 use crate::peers::{Engine, Lab, Pair, Peer};
 use crate::sample::{self, say};
 
-/// A sample on a busy machine is taken again only as long as the run is younger than this: it has to end, too.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// After this no further round begins.
+const LONGEST: Duration = Duration::from_secs(23 * 60);
 
 /// All that a run holds.
 pub(crate) struct Run<'a> {
@@ -53,8 +53,20 @@ impl<'a> Run<'a> {
         self.begun.elapsed()
     }
 
+    /// Whether there is time for another round; says so where there is none. The first always has.
+    fn has_time(&mut self, round: usize, what: &str) -> bool {
+        let enough = round == 0 || self.age() < LONGEST;
+        if !enough {
+            self.figures.note(format!(
+                "**{what}: {round} rounds** and no more, for the run had taken {} minutes.",
+                self.age().as_secs() / 60
+            ));
+        }
+        enough
+    }
+
     fn is_patient(&self) -> bool {
-        !self.options.quick && self.begun.elapsed() < PATIENCE
+        !self.options.quick && self.age() < Duration::from_secs(60 * self.options.patience)
     }
 
     /// Says and keeps what went wrong with one peer: the others go on.

@@ -43,6 +43,11 @@ pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Resu
         let tables = [
             tables::targets(run),
             tables::figures(run),
+            if options.soak {
+                document::soak(run)
+            } else {
+                String::new()
+            },
             tables::notes(run),
         ];
         return print(&tables.join("\n"));

@@ -25,7 +25,7 @@ pub(crate) fn run(
     entry: SocketAddr,
     scale: Scale,
 ) -> Result<Taken> {
-    let each = scale.of(640, 256) * MIB / streams;
+    let each = scale.of(512, 256) * MIB / streams;
     let begun = Instant::now();
     let work = move || match direction {
         Direction::Up => bulk_up(entry, each),

@@ -17,7 +17,7 @@ const PARALLEL: usize = 50;
 
 /// How many a second, `at_once` at a time; work is counted in thousands, so that CPU is in ms a connection.
 pub(crate) fn rate(entry: SocketAddr, at_once: usize, scale: Scale) -> Result<Taken> {
-    let span = Duration::from_millis(scale.of(1000, 500));
+    let span = Duration::from_millis(scale.of(800, 500));
     let begun = Instant::now();
     let work = move || -> Result<u32> {
         let mut count = 0;
@@ -41,7 +41,7 @@ pub(crate) fn rate(entry: SocketAddr, at_once: usize, scale: Scale) -> Result<Ta
 
 /// From nothing to the first byte, with time to breathe between two.
 pub(crate) fn first_byte(entry: SocketAddr, scale: Scale) -> Result<Taken> {
-    let count = scale.of(60, 30);
+    let count = scale.of(50, 30);
     let mut times = Vec::new();
     for _ in 0..count {
         pause(SPACE);

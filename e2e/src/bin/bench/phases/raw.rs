@@ -22,6 +22,9 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result<()> {
     let mut pairs = run.pairs(service.address(), Engine::Tcp);
     let scale = run.scale;
     for round in 0..run.options.rounds() {
+        if !run.has_time(round, "Raw bytes") {
+            break;
+        }
         for measure in &wanted {
             for at in &pairs {
                 let entry = at.1.entry();

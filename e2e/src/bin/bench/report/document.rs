@@ -68,7 +68,7 @@ figures hold for this machine only, and everything that any of them does slows t
 * Rounds are interleaved: in each, every measure is taken at every peer before the next measure, and the order of peers \
 moves by one from round to round.
 * Before and after each sample the CPU time of all other processes is read. Where they had more than 10 % of the machine, \
-the sample is repeated up to twice and the quietest is kept. A run of more than 15 minutes repeats no more.
+the sample is repeated up to twice and the quietest is kept. After 15 minutes nothing is repeated any more, after 23 no round begins.
 * CPU time comes from `/proc` in steps of 10 ms. Kernel threads are nobody's.
 * TCP runs under reno in a network of its own: bbr, the default of many machines, paces loopback and hides differences.
 * All pairs: TLS 1.3, AES-256-GCM, ECDSA P-256 on both sides, client certificate verified. stunnel, HAProxy and nginx \
@@ -108,8 +108,8 @@ fn introduction(run: &Run<'_>) -> String {
 /// From process start to service.
 fn start(run: &Run<'_>) -> String {
     let mut text = String::from(
-        "From the start of the client's process, with no certificate kept from an earlier run: the first step is to \
-         ask the CA. Medians in milliseconds.\n\n| client | first accepted connection | first byte from the far end |\n|---|---|---|\n",
+        "From the start of the client's process. Neither client keeps a certificate from one run to the next: \
+         the first step is to ask the CA. Medians in milliseconds.\n\n| client | first accepted connection | first byte from the far end |\n|---|---|---|\n",
     );
     for peer in &run.peers {
         let figures = ["start-accepted", "start-answered"];
@@ -122,7 +122,8 @@ fn start(run: &Run<'_>) -> String {
     text
 }
 
-fn soak(run: &Run<'_>) -> String {
+/// What is left of many connections.
+pub(super) fn soak(run: &Run<'_>) -> String {
     let Some(seconds) = run.figures.spread("soak-seconds", "ours") else {
         return "Not part of this run: `make bench SOAK=1`.\n".to_owned();
     };
