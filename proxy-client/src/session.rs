@@ -99,7 +99,8 @@ pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc
         let deadline = Instant::now() + served.dial_timeout;
         let mut told = Told::of(&served, &id, peer, accepted);
         let hello = hello(id.clone(), &app, peer);
-        match served.connector.open(hello, deadline).await {
+        // In a box of its own: a session lives for hours, and its opening's memory not longer than that.
+        match Box::pin(served.connector.open(hello, deadline)).await {
             Ok(mut tunnel) => {
                 tunnel.legs.accept = accept;
                 told.opened(&tunnel.legs);
@@ -108,7 +109,7 @@ pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc
             }
             Err(error) => {
                 told.refused(&error.refusal());
-                refused(&mut app, &error, &served).await;
+                Box::pin(refused(&mut app, &error, &served)).await;
             }
         }
         served.metrics.open.dec();
@@ -152,7 +153,7 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     } = tunnel.legs;
     // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
     if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {
-        refused(app, &SessionError::Alert(alert), served).await;
+        Box::pin(refused(app, &SessionError::Alert(alert), served)).await;
         return ended;
     }
     info!(
@@ -235,3 +236,6 @@ pub fn session_id() -> String {
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ pub(crate) async fn run(opened: Opened<'_>, bounds: &Bounds<'_>) -> Result<Ended
     } = opened;
     match mysql {
         Some(session) if session.is_watched() => {
-            watched(session, &mut app, &mut db, rest, bounds).await
+            Box::pin(watched(session, &mut app, &mut db, rest, bounds)).await
         }
         _ => Ok(copy(&mut app, &mut db, rest, bounds.limits, bounds.cut).await),
     }

@@ -2,6 +2,7 @@
 
 mod record;
 mod spare;
+mod strangers;
 mod told;
 
 use std::net::SocketAddr;
@@ -30,8 +31,9 @@ use crate::material::{Instance, Served};
 use crate::metrics::{Metrics, Via};
 use crate::preamble;
 use crate::refuse::{Words, say_and_close};
-pub(crate) use record::{Record, Strangers};
+pub(crate) use record::Record;
 use spare::Begun;
+pub(crate) use strangers::Strangers;
 
 /// What all sessions share.
 pub(crate) struct Agent {
@@ -68,11 +70,12 @@ pub(crate) async fn run(
     };
     let deadline = begun + agent.deadlines.tls;
     agent.served.freshen(deadline).await;
-    match agent.tls.accept(socket, deadline).await {
+    // Boxes for what is over soon: a session lives for hours, and its opening's memory not longer than that.
+    match Box::pin(agent.tls.accept(socket, deadline)).await {
         Ok(mut tls) => {
             legs.since(Leg::Tls, begun);
             let room = (handshake, source);
-            let Some(begun) = spare::wait(&agent, &mut tls, room).await else {
+            let Some(begun) = Box::pin(spare::wait(&agent, &mut tls, room)).await else {
                 return;
             };
             let record = Record::new(&tls, peer, legs, agent.traces.as_ref());
@@ -93,7 +96,7 @@ async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, begu
         Ok(ended) => record.ended(&agent.metrics, &ended),
         Err(error) => {
             record.refused(&agent.metrics, &error);
-            say_and_close(&mut tls.stream, &told.last_words(&error)).await;
+            Box::pin(say_and_close(&mut tls.stream, &told.last_words(&error))).await;
         }
     }
 }
@@ -111,7 +114,7 @@ async fn tunnel<R>(
     let hello = match tls.dialect {
         Dialect::Framed => {
             let deadline = within(agent.deadlines.frame);
-            Some(preamble::read(stream, begun.first, deadline).await?)
+            Some(Box::pin(preamble::read(stream, begun.first, deadline)).await?)
         }
         Dialect::Bare => None,
     };
@@ -125,7 +128,7 @@ async fn tunnel<R>(
     let source = source(record.peer(), hello.as_ref());
     let lap = Instant::now();
     let dial_deadline = lap + agent.deadlines.dial;
-    let mut database = instance.backend.dial(source, dial_deadline).await?;
+    let mut database = Box::pin(instance.backend.dial(source, dial_deadline)).await?;
     record.legs.since(Leg::Database, lap);
     let login_deadline = within(agent.deadlines.login);
     let stream = &mut tls.stream;
@@ -158,7 +161,7 @@ pub(crate) async fn converse<A: Duplex, D: Duplex, R>(
     ends: (&mut A, &mut D),
     deadline: Instant,
 ) -> Result<Ended, SessionError> {
-    let opened = login::run(rules, &record.legs, ends, deadline).await;
+    let opened = Box::pin(login::run(rules, &record.legs, ends, deadline)).await;
     agent.metrics.opening(&record.legs);
     let opened = opened?;
     drop(room);

@@ -1,21 +1,20 @@
 //! What is logged and counted of a session: one closing line, one warning if it is refused.
 
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use daemon::log::SESSION;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use proto::Engine;
 use proto::frame::Hello;
 use proto::mysql::LoggedIn;
 use tokio::time::Instant;
-use tracing::{Span, debug, info, info_span, warn};
+use tracing::{Span, info, info_span, warn};
 use transport::error::chain;
 use transport::socket::Peer;
-use transport::tls::{ClientIdentity, Dialect, TlsError, TlsPeer};
+use transport::tls::{ClientIdentity, Dialect, TlsPeer};
 use transport::traces::Traces;
 use transport::tunnel::Ended;
 
+use super::Strangers;
 use super::told::Told;
 use crate::admission::Admitted;
 use crate::config::Wanted;
@@ -26,8 +25,6 @@ use crate::metrics::{Metrics, Via};
 
 /// Longest session id of a client's that is repeated in our log.
 const MAX_ID: usize = 64;
-/// Warnings about unauthenticated peers in a second: more tells the operator nothing new.
-const STRANGERS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// One session as it is told at its end.
 pub(crate) struct Record {
@@ -261,51 +258,5 @@ fn own_id() -> String {
     match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => format!("{:016x}", u64::from_be_bytes(bytes)),
         Err(_) => "none".to_owned(),
-    }
-}
-
-/// Those who do not authenticate: counted all, told of some, never an error.
-pub(crate) struct Strangers {
-    limiter: DefaultDirectRateLimiter,
-    untold: AtomicU64,
-}
-
-impl Default for Strangers {
-    fn default() -> Self {
-        Self {
-            limiter: RateLimiter::direct(Quota::per_second(STRANGERS_PER_SECOND)),
-            untold: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Strangers {
-    /// Whether one more may be told of now; one who may not is counted for the next who may.
-    fn may_be_told(&self) -> bool {
-        let may = self.limiter.check().is_ok();
-        if !may {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-        }
-        may
-    }
-
-    /// A handshake has failed. Who shows a certificate that is not accepted is worth a warning; a port scan is not.
-    pub(super) fn tell(&self, metrics: &Metrics, peer: Peer, error: &TlsError) {
-        metrics.stranger(error.kind());
-        let noteworthy = matches!(error, TlsError::ClientCertificate(_) | TlsError::NoMaterial);
-        if !noteworthy {
-            debug!(peer.addr = %peer, error.kind = error.kind(), error = chain(error), "no handshake");
-            return;
-        }
-        if !self.may_be_told() {
-            return;
-        }
-        warn!(
-            peer.addr = %peer,
-            error.kind = error.kind(),
-            error = chain(error),
-            untold_before = self.untold.swap(0, Ordering::Relaxed),
-            "peer refused"
-        );
     }
 }

@@ -54,3 +54,14 @@ fn an_application_beside_its_client_is_known_by_the_clients_address() {
     assert_eq!(source(peer, None), Some(client));
     assert_eq!(source(Peer::default(), None), None);
 }
+
+/// What a task of this function's takes for as long as it lives.
+fn size_of_task<F, A, B, C, D>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn a_session_takes_little_memory_while_it_rests() {
+    let size = size_of_task(run);
+    assert!(size <= 3584, "{size} bytes");
+}
