@@ -1,5 +1,7 @@
 //! From prepared listeners to the last session: enrol, accept, drain.
 
+mod background;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +11,14 @@ use proto::mysql::RsaKey;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use transport::accept::{Crew, Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
 use transport::socket::Proxies;
 use transport::tls::{PrivateKey, TlsServer};
-use transport::traces::{TraceSettings, Traces};
 use transport::tunnel;
 
-use crate::config::{Certificates, Config, TraceConfig};
+use crate::config::{Certificates, Config};
 use crate::direct::{self, Direct};
 use crate::enrolment::{self, Ca};
 use crate::error::ServeError;
@@ -26,8 +26,8 @@ use crate::limits::Limits;
 use crate::material::{Files, Instance, Served};
 use crate::metrics::Metrics;
 use crate::prepare::Prepared;
-use crate::readiness;
 use crate::session::{self, Agent, Strangers};
+use background::Background;
 
 /// How long sessions that are cut may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -251,59 +251,4 @@ async fn drain(
         }
     }
     drained
-}
-
-/// The tasks beside the sessions.
-#[derive(Default)]
-struct Background {
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Background {
-    fn answer_probes(
-        &self,
-        http: std::net::TcpListener,
-        agent: &Arc<Agent>,
-    ) -> Result<(), ServeError> {
-        let listener = http
-            .set_nonblocking(true)
-            .and_then(|()| tokio::net::TcpListener::from_std(http))
-            .map_err(|error| setup("the HTTP listener", error.to_string()))?;
-        let probes = readiness::probes(
-            Arc::clone(&agent.served),
-            Arc::clone(&agent.metrics),
-            agent.drain.clone(),
-        );
-        self.tasks.spawn(daemon::health::serve(
-            listener,
-            probes,
-            self.stop.clone(),
-            self.tasks.clone(),
-        ));
-        Ok(())
-    }
-
-    /// Tells a collector of sessions, if there is one; what is left at the end too.
-    fn traces(&self, config: Option<&TraceConfig>) -> Result<Option<Traces>, ServeError> {
-        let Some(TraceConfig { endpoint, one_in }) = config.cloned() else {
-            return Ok(None);
-        };
-        let settings = TraceSettings {
-            endpoint,
-            one_in,
-            program: "cloudsql-proxy-server",
-            version: env!("CARGO_PKG_VERSION"),
-            clock: daemon::clock::system(),
-        };
-        let started = Traces::start(settings, &self.tasks, self.stop.clone());
-        let started = started.map_err(|error| setup("traces of sessions", error.to_string()))?;
-        Ok(Some(started))
-    }
-
-    async fn end(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
 }

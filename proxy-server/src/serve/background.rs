@@ -1,0 +1,71 @@
+//! What the agent does beside the sessions.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport::traces::{TraceSettings, Traces};
+
+use super::setup;
+use crate::config::TraceConfig;
+use crate::error::ServeError;
+use crate::readiness;
+use crate::session::Agent;
+
+/// The tasks beside the sessions.
+#[derive(Default)]
+pub(super) struct Background {
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl Background {
+    pub(super) fn answer_probes(
+        &self,
+        http: std::net::TcpListener,
+        agent: &Arc<Agent>,
+    ) -> Result<(), ServeError> {
+        let listener = http
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpListener::from_std(http))
+            .map_err(|error| setup("the HTTP listener", error.to_string()))?;
+        let probes = readiness::probes(
+            Arc::clone(&agent.served),
+            Arc::clone(&agent.metrics),
+            agent.drain.clone(),
+        );
+        self.tasks.spawn(daemon::health::serve(
+            listener,
+            probes,
+            self.stop.clone(),
+            self.tasks.clone(),
+        ));
+        Ok(())
+    }
+
+    /// Tells a collector of sessions, if there is one; what is left at the end too.
+    pub(super) fn traces(
+        &self,
+        config: Option<&TraceConfig>,
+    ) -> Result<Option<Traces>, ServeError> {
+        let Some(TraceConfig { endpoint, one_in }) = config.cloned() else {
+            return Ok(None);
+        };
+        let settings = TraceSettings {
+            endpoint,
+            one_in,
+            program: "cloudsql-proxy-server",
+            version: env!("CARGO_PKG_VERSION"),
+            clock: daemon::clock::system(),
+        };
+        let started = Traces::start(settings, &self.tasks, self.stop.clone());
+        let started = started.map_err(|error| setup("traces of sessions", error.to_string()))?;
+        Ok(Some(started))
+    }
+
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
