@@ -42,6 +42,9 @@ pub struct Overview {
     pub uptime_seconds: u64,
     /// Where each instance is listened for.
     pub mounts: Vec<Mounted>,
+    /// Tunnels that are kept ready, of all instances.
+    #[serde(default)]
+    pub spare_tunnels: i64,
     /// The sessions open now.
     pub sessions: Vec<Line>,
 }
@@ -115,6 +118,7 @@ impl Admin {
             pid: std::process::id(),
             uptime_seconds: self.begun.elapsed().as_secs(),
             mounts: self.status.mounts().into_iter().map(mounted).collect(),
+            spare_tunnels: self.status.spare_tunnels(),
             sessions: self.sessions.lines(),
         }
     }

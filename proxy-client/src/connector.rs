@@ -80,9 +80,14 @@ impl Connector {
             Some(spare) => self.open_spare(spare, &hello, deadline).await,
             None => None,
         };
+        let lost = begun.elapsed().saturating_sub(certificate);
         let opened = match ready {
             Some(opened) => opened,
-            None => self.connect(hello, deadline).await,
+            // What a dead one has cost is a part of the agent's silence.
+            None => self.connect(hello, deadline).await.map(|mut tunnel| {
+                tunnel.legs.opening = tunnel.legs.opening.saturating_add(lost);
+                tunnel
+            }),
         };
         if opened.is_ok() {
             self.spares.refill(self);

@@ -87,6 +87,12 @@ impl Status {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many tunnels are kept ready, of all instances.
+    pub fn spare_tunnels(&self) -> i64 {
+        let served = self.served();
+        served.iter().map(|one| one.metrics.spares.get()).sum()
+    }
+
     /// Whether the start is over.
     pub fn has_started(&self) -> bool {
         self.startup().healthy

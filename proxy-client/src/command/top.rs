@@ -62,11 +62,12 @@ pub(super) async fn run(door: Door, show: Show) -> Exit {
 
 fn picture(overview: &Overview, most: usize) -> String {
     let mut text = format!(
-        "cloudsql-proxy {}, process {}, up {}, {} open\n",
+        "cloudsql-proxy {}, process {}, up {}, {} open, {} tunnels ready\n",
         overview.version,
         overview.pid,
         age(overview.uptime_seconds),
-        overview.sessions.len()
+        overview.sessions.len(),
+        overview.spare_tunnels
     );
     for mount in &overview.mounts {
         line(
@@ -191,11 +192,12 @@ mod tests {
                 instance: "p:r:a".into(),
                 local: "127.0.0.1:3306".into(),
             }],
+            spare_tunnels: 3,
             sessions: vec![session("aa", "p:r:a", 12), session("bb", "p:r:long", 2048)],
         };
         assert_eq!(
             picture(&overview, 10),
-            "cloudsql-proxy 1.2.3, process 7, up 1d01h, 2 open\n\
+            "cloudsql-proxy 1.2.3, process 7, up 1d01h, 2 open, 3 tunnels ready\n\
              p:r:a at 127.0.0.1:3306\n\
              \n\
              INSTANCE  PEER      AGE    UP     DOWN   STATE  OPENED IN        SESSION\n\
