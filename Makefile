@@ -69,6 +69,7 @@ fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and ca
 	$(CARGO) test $(LOCKED) -p proto --test fuzz -- --ignored
 	cd proto && for target in $(FUZZ_TARGETS); do \
 		cargo +nightly fuzz run $$target -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 || exit 1; done
+	cd transport && cargo +nightly fuzz run records -- -max_total_time=$(SECONDS) -rss_limit_mb=1024
 
 .PHONY: release
 release: ## optimised binaries in target/release

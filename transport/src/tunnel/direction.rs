@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::buffer::{BATCH, Buffer};
 
 /// Buffers moved in one turn, so that the other direction and other sessions get theirs.
-const TURN: usize = 8;
+const TURN: usize = 4;
 
 /// Where a direction stands.
 #[derive(Debug)]
