@@ -218,6 +218,8 @@ pub enum BindError {
     InUse {
         /// The path.
         path: PathBuf,
+        /// Who, as far as that is known.
+        by: String,
     },
     /// A file that is not ours to delete.
     #[error("{path:?} exists and is not a socket: move it away, or choose another path")]

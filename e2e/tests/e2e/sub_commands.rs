@@ -1,6 +1,7 @@
 //! The client's sub-commands with a real database: a job in one line, and the doctor on its rungs.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 
 use e2e::agent::Leg;
@@ -8,6 +9,7 @@ use e2e::databases::Flavor;
 use e2e::paths::{binary, installed};
 use e2e::place::Place;
 use e2e::process::Process;
+use e2e::proxy::socket_path;
 use e2e::wait::{PATIENCE, until};
 use e2e::world::{World, instance};
 use rustix::process::{Pid, Signal, kill_process};
@@ -138,21 +140,33 @@ fn the_doctor_finds_what_is_down_between_here_and_the_database() {
     assert_eq!(diagnosis(&world), broken("ca", "ca-unreachable"));
 }
 
-#[test]
-fn who_has_the_port_is_named_to_whom_wants_it() {
-    let place = Place::new("port").unwrap();
-    let taken = TcpListener::bind((place.address(), 0)).unwrap();
-    let at = taken.local_addr().unwrap();
+/// What the client says that cannot listen where `flags` send it.
+fn complaint(flags: &[String]) -> String {
     let mut command = Command::new(binary("cloudsql-proxy").unwrap());
     command.args(["--token=t", "--sqladmin-api-endpoint=https://127.0.0.1:1"]);
-    command.args([
+    let Output { status, stderr, .. } = command.args(flags).arg("acme:lab1:db1").output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    told
+}
+
+#[test]
+fn who_has_the_port_or_the_socket_is_named_to_whom_wants_it() {
+    let place = Place::new("taken").unwrap();
+    let holder = format!("process {} (", std::process::id());
+    let taken = TcpListener::bind((place.address(), 0)).unwrap();
+    let at = taken.local_addr().unwrap();
+    let told = complaint(&[
         format!("--address={}", at.ip()),
         format!("--port={}", at.port()),
     ]);
-    let Output { status, stderr, .. } = command.arg("acme:lab1:db1").output().unwrap();
-    let told = String::from_utf8(stderr).unwrap();
-    let holder = format!("the port is taken by process {} (", std::process::id());
-    let expected = format!("cannot listen on {at}: choose another address or port: {holder}");
+    let expected = format!(
+        "cannot listen on {at}: choose another address or port: the port is taken by {holder}"
+    );
     assert!(told.contains(&expected), "{told}");
-    assert_eq!(status.code(), Some(1), "{told}");
+    let path = socket_path(place.path(), "db1");
+    let _taken = UnixListener::bind(&path).unwrap();
+    let told = complaint(&[format!("--unix-socket={}", place.path().display())]);
+    let listens = format!(") listens on \"{}\": stop it", path.display());
+    assert!(told.contains(&holder) && told.contains(&listens), "{told}");
 }

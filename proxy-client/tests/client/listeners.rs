@@ -71,7 +71,7 @@ async fn what_a_killed_program_left_is_replaced_and_a_live_socket_is_not() {
     let clock = world.client_time.clock();
     let refused = proxy_client::serve::start(second, clock, Default::default()).await;
     let text = refused.err().expect("two on one path").to_string();
-    assert!(text.contains("another process listens"), "{text}");
+    assert!(text.contains("this program itself listens"), "{text}");
     assert_eq!(show(&heard_on(&path).await), show(GREETING));
     drop(first);
 }

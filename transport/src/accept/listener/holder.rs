@@ -45,13 +45,25 @@ impl Holder {
         let Some(id) = process_with(entry.inode) else {
             return Some(Self::User(entry.user));
         };
+        Some(Self::process(id))
+    }
+
+    fn process(id: u32) -> Self {
         if id == std::process::id() {
-            return Some(Self::Ourselves);
+            return Self::Ourselves;
         }
         let name = fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
         // Whoever runs it chose the name.
         let name = name.trim_end().escape_debug().to_string();
-        Some(Self::Process { id, name })
+        Self::Process { id, name }
+    }
+}
+
+/// A process in words. The kernel gives no number to who is in another container.
+pub(super) fn process(id: Option<u32>) -> String {
+    match id.filter(|id| *id != 0) {
+        Some(id) => Holder::process(id).to_string(),
+        None => "another process".to_owned(),
     }
 }
 
@@ -193,5 +205,8 @@ mod tests {
         );
         let user = Holder::User(105).to_string();
         assert_eq!(user, "a process of the user with number 105");
+        assert_eq!(process(None), "another process");
+        assert_eq!(process(Some(0)), "another process");
+        assert!(process(Some(1)).starts_with("process 1 ("));
     }
 }

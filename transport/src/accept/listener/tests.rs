@@ -60,6 +60,8 @@ async fn a_live_socket_is_left_alone() {
     let first = Listener::bind_unix(&path, 0o600).unwrap();
     let error = Listener::bind_unix(&path, 0o600).unwrap_err();
     assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.starts_with("this program itself listens on"), "{told}");
     UnixStream::connect(&path).await.unwrap();
     drop(first);
 }

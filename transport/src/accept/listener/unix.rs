@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tracing::debug;
 
-use super::BACKLOG;
+use super::{BACKLOG, holder};
 use crate::error::BindError;
 pub use options::UnixOptions;
 use options::{ABSTRACT, MAX_PATH, too_long};
@@ -226,9 +226,11 @@ impl<'a> Place<'a> {
                 path: path.to_owned(),
             });
         }
-        if answers(&self.short(self.name)).map_err(|error| io("try", error))? {
+        let listening = listening(&self.short(self.name)).map_err(|error| io("try", error))?;
+        if let Some(by) = listening {
             return Err(BindError::InUse {
                 path: path.to_owned(),
+                by,
             });
         }
         // Another start of ours may have replaced it meanwhile: only the file that was tried is removed.
@@ -249,6 +251,7 @@ fn in_use(path: &Path, source: io::Error) -> BindError {
     match source.kind() {
         io::ErrorKind::AddrInUse | io::ErrorKind::AlreadyExists => BindError::InUse {
             path: path.to_owned(),
+            by: holder::process(None),
         },
         _ => failed(path, "bind", source),
     }
@@ -262,20 +265,27 @@ fn failed(path: &Path, doing: &'static str, source: io::Error) -> BindError {
     }
 }
 
-/// Whether somebody listens: asked without waiting, since a full backlog is an answer too.
-fn answers(path: &Path) -> io::Result<bool> {
+/// Who listens, if anybody does: asked without waiting, since a full backlog is an answer too.
+fn listening(path: &Path) -> io::Result<Option<String>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Ok(()) => {
+            let stream = UnixStream::from_std(OwnedFd::from(socket).into())?;
+            let process = stream
+                .peer_cred()?
+                .pid()
+                .and_then(|id| u32::try_from(id).ok());
+            Ok(Some(holder::process(process)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Some(holder::process(None))),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
             ) =>
         {
-            Ok(false)
+            Ok(None)
         }
         Err(error) => Err(error),
     }
