@@ -214,7 +214,7 @@ pub enum BindError {
     #[error("an abstract socket needs a name behind its @, such as @db1")]
     Nameless,
     /// Somebody listens there.
-    #[error("another process listens on {path:?}: stop it, or choose another path")]
+    #[error("{by} listens on {path:?}: stop it, or choose another path")]
     InUse {
         /// The path.
         path: PathBuf,
