@@ -1,5 +1,7 @@
 //! Instances that are named by a domain, and agents that are found by DNS.
 
+mod services;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::agent::{Agent, GREETING};
 use crate::ca::Instance;
-use crate::dns::{Dns, a, srv, txt};
+use crate::dns::{Dns, a, txt};
 use crate::world::{Client, PATIENCE, World, assert_echoes, error, first_words};
 
 const DOMAIN: &str = "db.corp.test";
@@ -291,51 +293,24 @@ async fn without_a_background_a_connection_looks_the_domain_up() {
 }
 
 #[tokio::test]
-async fn a_service_of_dns_leads_to_its_hosts_in_order_and_on_when_the_first_is_dead() {
+async fn new_credentials_are_tried_with_the_instance_that_a_domain_stands_for() {
     let stand = Stand::new().await;
-    let port = stand.agents[0].address.port();
-    stand.dns.says(vec![
-        ("_csql._tcp.corp.test.", srv(20, port, "second.test.")),
-        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
-        ("first.test.", a(FIRST)),
-        ("second.test.", a(SECOND)),
-    ]);
-    let mut told = stand.world.instance("demo:eu:db1");
-    told.connect_to = Some("_csql._tcp.corp.test".parse().unwrap());
-    // The port is the record's.
-    told.tunnel_port = 1;
-    let client = stand.client(told, None).await;
-    client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 0]);
-    stand.agents[0].stop().await;
-    client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 1]);
-    // What was known counts while DNS fails.
-    stand.dns.fails();
-    client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 2]);
-    stand.dns.says(Vec::new());
-    let (_, text) = error(&client.heard().await);
-    assert!(text.contains("_csql._tcp.corp.test"), "{text}");
-    assert!(text.contains("has no SRV record"), "{text}");
-}
-
-#[tokio::test]
-async fn the_ca_may_name_a_service_of_dns_as_an_instances_address() {
-    let stand = Stand::new().await;
-    let port = stand.agents[0].address.port();
-    stand.dns.says(vec![
-        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
-        ("first.test.", a(FIRST)),
-    ]);
-    let instance = stand.world.ca.knows(Instance {
-        address: "_csql._tcp.corp.test",
-        ..Instance::new("demo:eu:db3")
-    });
-    stand.agents[0].serves(&instance);
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let (hour, refresh) = (Duration::from_secs(3600), Refresh::Ahead);
     let client = stand
-        .client(stand.world.instance("demo:eu:db3"), None)
+        .client_that(stand.instance(), hour, None, refresh)
         .await;
+    let mut open = session(&client).await;
+    let reload = client.running.as_ref().unwrap().reload();
+    let config = stand.world.config(vec![stand.instance()]);
+    reload.apply(config).await.unwrap();
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 0]);
+    assert_echoes(&mut open).await;
+    stand
+        .dns
+        .says(vec![("db.corp.test.", txt("demo:eu:unknown"))]);
+    let config = stand.world.config(vec![stand.instance()]);
+    let error = reload.apply(config).await.err().unwrap().to_string();
+    assert!(error.contains(DOMAIN), "{error}");
+    assert_echoes(&mut open).await;
 }

@@ -1,0 +1,54 @@
+//! Agents that are where DNS has a service.
+
+use super::*;
+use crate::dns::srv;
+
+#[tokio::test]
+async fn a_service_of_dns_leads_to_its_hosts_in_order_and_on_when_the_first_is_dead() {
+    let stand = Stand::new().await;
+    let port = stand.agents[0].address.port();
+    stand.dns.says(vec![
+        ("_csql._tcp.corp.test.", srv(20, port, "second.test.")),
+        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
+        ("first.test.", a(FIRST)),
+        ("second.test.", a(SECOND)),
+    ]);
+    let mut told = stand.world.instance("demo:eu:db1");
+    told.connect_to = Some("_csql._tcp.corp.test".parse().unwrap());
+    // The port is the record's.
+    told.tunnel_port = 1;
+    let client = stand.client(told, None).await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 0]);
+    stand.agents[0].stop().await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 1]);
+    // What was known counts while DNS fails.
+    stand.dns.fails();
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 2]);
+    stand.dns.says(Vec::new());
+    let (_, text) = error(&client.heard().await);
+    assert!(text.contains("_csql._tcp.corp.test"), "{text}");
+    assert!(text.contains("has no SRV record"), "{text}");
+}
+
+#[tokio::test]
+async fn the_ca_may_name_a_service_of_dns_as_an_instances_address() {
+    let stand = Stand::new().await;
+    let port = stand.agents[0].address.port();
+    stand.dns.says(vec![
+        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
+        ("first.test.", a(FIRST)),
+    ]);
+    let instance = stand.world.ca.knows(Instance {
+        address: "_csql._tcp.corp.test",
+        ..Instance::new("demo:eu:db3")
+    });
+    stand.agents[0].serves(&instance);
+    let client = stand
+        .client(stand.world.instance("demo:eu:db3"), None)
+        .await;
+    client.assert_works().await;
+    assert_eq!(stand.last_hello(), [1, 0]);
+}
