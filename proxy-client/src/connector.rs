@@ -106,7 +106,7 @@ impl Connector {
         hello: &Hello,
         deadline: Instant,
     ) -> Option<Result<Tunnel, SessionError>> {
-        let opened = match spare.stream.watch_here() {
+        let opened = match spare.watch_here() {
             Ok(()) => open(spare.stream, Dialect::Framed, &spare.info, hello, deadline).await,
             Err(error) => Err(SessionError::Closed(Some(error))),
         };

@@ -8,6 +8,7 @@ mod keep;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use daemon::metrics::prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -73,6 +75,8 @@ pub(super) struct Spare {
     made: Instant,
     /// Then the agent may have lost its patience.
     until: Instant,
+    /// The runtime that watches it.
+    home: Id,
     _counted: Counted,
 }
 
@@ -244,6 +248,16 @@ impl State {
 }
 
 impl Spare {
+    /// Has the current runtime watch it, wherever it was made.
+    pub(super) fn watch_here(&mut self) -> io::Result<()> {
+        let here = Handle::current().id();
+        if here != self.home {
+            self.stream.watch_here()?;
+            self.home = here;
+        }
+        Ok(())
+    }
+
     /// Ready when nothing can be done with it any more.
     fn poll_ended(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut byte = [0];

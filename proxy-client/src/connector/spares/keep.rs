@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::debug;
 use transport::error::chain;
@@ -80,6 +81,7 @@ async fn make(store: &Store, connector: &Connector) {
                 info,
                 made: now,
                 until,
+                home: Handle::current().id(),
                 _counted: Counted::new(&store.metrics.spares),
             });
         }
