@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use daemon::clock::Clock;
 use daemon::settings::Complaints;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use transport::authority::{Authority, AuthorityError};
 use transport::error::chain;
 
@@ -11,6 +13,9 @@ use super::mounts::{Change, Changed, Mounts, Obstacle};
 use super::shared::{Shared, connect_to};
 use crate::config::Config;
 use crate::error::{MountError, RefreshError, SessionError};
+
+/// The CA is asked about so many instances at once.
+const AT_ONCE: usize = 16;
 
 /// Why everything stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +98,9 @@ impl Reload {
     /// Why nothing has changed.
     pub async fn apply(&self, config: Config) -> Result<Changed, ReloadError> {
         let authority = connect_to(config.authority, Arc::clone(&self.clock))?;
+        let authority = Arc::new(authority);
         let mut change = Change::new(&self.mounts, &self.shared, config.instances);
         self.ask(&authority, &mut change).await?;
-        let authority = Arc::new(authority);
         let changed = change
             .make(|| self.shared.authority.store(authority))
             .await?;
@@ -109,15 +114,28 @@ impl Reload {
     }
 
     /// What the old credentials do not get, the new ones need not either; and new instances are to be had.
-    async fn ask(&self, authority: &Authority, change: &mut Change<'_>) -> Result<(), ReloadError> {
+    async fn ask(
+        &self,
+        authority: &Arc<Authority>,
+        change: &mut Change<'_>,
+    ) -> Result<(), ReloadError> {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut asking = JoinSet::new();
         for at in 0..change.len() {
-            let Some(wanted) = change.wanted(at) else {
+            let Some(wanted) = change.wanted(at).filter(|one| !change.is_failing(one)) else {
                 continue;
             };
-            if change.is_failing(&wanted) {
+            let (shared, authority) = (Arc::clone(&self.shared), Arc::clone(authority));
+            let room = Arc::clone(&room);
+            asking.spawn(async move {
+                let _room = room.acquire().await;
+                (at, shared.ask(&authority, &wanted).await, wanted)
+            });
+        }
+        while let Some(asked) = asking.join_next().await {
+            let Ok((at, told, wanted)) = asked else {
                 continue;
-            }
-            let told = self.shared.ask(authority, &wanted).await;
+            };
             let told = told.map_err(|problem| ReloadError::Instance {
                 instance: wanted.to_string(),
                 problem,
