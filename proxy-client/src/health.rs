@@ -1,5 +1,6 @@
 //! What probes are told: started, able to serve now, alive.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ pub struct Status {
     served: ArcSwap<Vec<Arc<Served>>>,
     permits: Arc<Semaphore>,
     refresh: Refresh,
-    mounts: Mutex<Vec<(String, String)>>,
+    mounts: Mutex<Vec<(Arc<Served>, String)>>,
     is_certified: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -54,8 +55,8 @@ impl Status {
     }
 
     /// An instance is listened for.
-    pub fn mounted(&self, instance: String, local: String) {
-        self.lock_mounts().push((instance, local));
+    pub fn mounted(&self, instance: &Arc<Served>, local: String) {
+        self.lock_mounts().push((Arc::clone(instance), local));
     }
 
     /// It is not listened for there any more.
@@ -65,7 +66,20 @@ impl Status {
 
     /// Where each instance is listened for.
     pub fn mounts(&self) -> Vec<(String, String)> {
-        self.lock_mounts().clone()
+        let mounts = self.lock_mounts();
+        let told = mounts.iter();
+        told.map(|(instance, local)| (instance.label(), local.clone()))
+            .collect()
+    }
+
+    /// Whether each instance is listened for, at one place or several.
+    fn is_mounted(&self) -> bool {
+        let mounts = self.lock_mounts();
+        let mounted: HashSet<*const Served> =
+            mounts.iter().map(|(one, _)| Arc::as_ptr(one)).collect();
+        drop(mounts);
+        let served = self.served();
+        served.iter().all(|one| mounted.contains(&Arc::as_ptr(one)))
     }
 
     /// The instances.
@@ -83,7 +97,7 @@ impl Status {
         self.is_stopping.store(true, Ordering::Release);
     }
 
-    fn lock_mounts(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
+    fn lock_mounts(&self) -> std::sync::MutexGuard<'_, Vec<(Arc<Served>, String)>> {
         self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,7 +139,7 @@ impl Status {
         }
         let is_certified =
             self.refresh == Refresh::Lazy || self.is_certified.load(Ordering::Acquire);
-        let reason = if self.lock_mounts().len() < self.served.load().len() {
+        let reason = if !self.is_mounted() {
             Some("not all instances are listened for")
         } else if !is_certified {
             Some("no certificate was issued yet")

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use daemon::shutdown::Signal;
-use proxy_client::config::{Config, Http};
+use proxy_client::config::{Config, Http, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use proto::{Code, Refusal};
 
 use crate::agent::{GREETING, Manner};
+use crate::ca::Instance;
 use crate::time::Time;
 use crate::world::{PATIENCE, World, first_words};
 
@@ -101,6 +102,34 @@ async fn at_the_limit_of_connections_it_is_not_ready() {
     );
     drop(open);
     until(port, "/readiness", 200).await;
+}
+
+#[tokio::test]
+async fn it_has_not_started_while_one_instance_is_nowhere_though_another_is_at_two_places() {
+    let (world, _) = World::new().await;
+    world
+        .agent
+        .serves(&world.ca.knows(Instance::new("demo:eu:db2")));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut both = world.instance("demo:eu:db1");
+    both.place = Place::Tcp {
+        address: "localhost".parse().unwrap(),
+        port: Some(0),
+    };
+    let mut nowhere = world.instance("demo:eu:db2");
+    nowhere.place = Place::Tcp {
+        address: "127.0.0.1".parse().unwrap(),
+        port: Some(taken.local_addr().unwrap().port()),
+    };
+    let (config, port) = with_http(world.config(vec![both, nowhere]));
+    let client = world.client_of(config).await;
+    assert_eq!(client.mounts.len(), 2, "127.0.0.1 and ::1");
+    let (status, body) = get(port, "/startup").await;
+    assert_eq!(status, 503, "{body}");
+    assert!(
+        body.contains("not all instances are listened for"),
+        "{body}"
+    );
 }
 
 #[tokio::test]

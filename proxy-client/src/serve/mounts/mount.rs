@@ -127,7 +127,7 @@ impl Mount {
         let local = listener.local();
         // The line that people and scripts know from Google's proxy.
         info!("[{label}] Listening on {local}");
-        self.context.status.mounted(label, local.clone());
+        self.context.status.mounted(&self.served, local.clone());
         let at = match (listener.local_addr(), spot) {
             (Some(address), _) => Spot::Tcp(address),
             (None, Some(spot)) => spot.clone(),
@@ -169,7 +169,7 @@ impl Mount {
         listening.target.store(Arc::clone(&self.served));
         let status = &self.context.status;
         status.unmounted(&listening.local);
-        status.mounted(self.served.label(), listening.local.clone());
+        status.mounted(&self.served, listening.local.clone());
         self.state().listening.push(listening);
     }
 
