@@ -5,6 +5,7 @@ mod client;
 mod database;
 mod error;
 mod found;
+mod held;
 mod https;
 mod kept;
 mod key;

@@ -10,12 +10,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::record::{Key, Opener, Sealer, Secrets};
 use super::stream::{Early, TlsStream};
+use crate::buffer::SIZE;
 use crate::socket::Socket;
 
 /// Most bytes that may wait to be understood: the longest message of a handshake.
 const INCOMING: usize = 64 * 1024;
 /// Bytes read at a time.
 const STEP: usize = 4 * 1024;
+// What comes with the end of the handshake finds room in one buffer.
+const _: () = assert!(INCOMING + STEP <= SIZE);
 
 /// One side of a handshake.
 pub(super) trait Side: Sized + Send {

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::held::Held;
 use super::record::{CONTENT, Opened, Opener, RecordError, Sealer, Secrets, length};
-use crate::buffer::{BATCH, Buffer};
+use crate::buffer::BATCH;
 use crate::socket::Socket;
 
 /// What came with the end of the handshake.
@@ -31,61 +32,6 @@ impl fmt::Debug for TlsStream {
         f.debug_struct("TlsStream")
             .field("socket", &self.0.socket)
             .finish_non_exhaustive()
-    }
-}
-
-/// Bytes under way in a buffer that is lent for as long as they are.
-#[derive(Debug, Default)]
-struct Held {
-    buffer: Option<Buffer>,
-    start: usize,
-    end: usize,
-}
-
-impl Held {
-    fn of(bytes: &[u8]) -> Self {
-        let mut held = Self::default();
-        if !bytes.is_empty() {
-            let room = held.room();
-            let kept = bytes.len().min(room.len());
-            if let (Some(room), Some(bytes)) = (room.get_mut(..kept), bytes.get(..kept)) {
-                room.copy_from_slice(bytes);
-            }
-            held.grow(kept);
-        }
-        held
-    }
-
-    fn bytes(&self) -> &[u8] {
-        let buffer = self.buffer.as_deref().unwrap_or_default();
-        buffer.get(self.start..self.end).unwrap_or_default()
-    }
-
-    /// What is free behind the bytes. A buffer is lent if there is none.
-    fn room(&mut self) -> &mut [u8] {
-        let buffer = self.buffer.get_or_insert_with(Buffer::lend);
-        buffer.get_mut(self.end..).unwrap_or_default()
-    }
-
-    /// So many bytes of the room are bytes now.
-    const fn grow(&mut self, by: usize) {
-        self.end = self.end.saturating_add(by);
-    }
-
-    /// So many bytes are done with. The buffer is given back with the last.
-    fn shrink(&mut self, by: usize) {
-        self.start = self.start.saturating_add(by);
-        if self.start >= self.end {
-            *self = Self::default();
-        }
-    }
-
-    /// Moves what is left to the begin.
-    fn compact(&mut self) {
-        if let Some(buffer) = &mut self.buffer {
-            buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end.saturating_sub(self.start));
-        }
     }
 }
 
@@ -148,9 +94,7 @@ impl TlsStream {
     #[cfg(test)]
     pub(super) const fn holds_nothing(&self) -> bool {
         let inner = &*self.0;
-        inner.incoming.buffer.is_none()
-            && inner.opened.buffer.is_none()
-            && inner.outgoing.buffer.is_none()
+        inner.incoming.is_empty() && inner.opened.is_empty() && inner.outgoing.is_empty()
     }
 
     /// The socket's options, and who watches it: not for reading or writing.
