@@ -30,6 +30,8 @@ use demand::Demand;
 
 /// No tunnel is kept longer, however patient the agent is: middleboxes forget what is silent.
 const MAX_AGE: Duration = Duration::from_secs(45);
+/// Where the agent waits no longer than this, none is worth being made.
+const MIN_PATIENCE: Duration = Duration::from_secs(2);
 /// A crowd comes within so many times the time of a handshake, and within these bounds.
 const CROWD: u32 = 2;
 const SPAN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -156,7 +158,8 @@ impl Spares {
     /// A handshake took so long, and so long the agent would have waited for the frame.
     pub(super) fn learn(&self, took: Option<Duration>, patience: Option<u32>) {
         let mut state = self.store.state();
-        state.patience = patience.map(|seconds| Duration::from_secs(seconds.into()));
+        let patience = patience.map(|seconds| Duration::from_secs(seconds.into()));
+        state.patience = patience.filter(|patience| *patience >= MIN_PATIENCE);
         if let Some(took) = took {
             state.took = took;
         }

@@ -60,8 +60,9 @@ struct Inner {
     manner: Mutex<Manner>,
     /// How the next frame alone is answered.
     once: Mutex<Option<Manner>>,
-    /// How long it says that it waits for a frame.
+    /// How long it says that it waits for a frame, and how long it does.
     patience: Mutex<Option<u32>>,
+    waits: Mutex<Duration>,
     /// Handshakes that succeeded, and on which of them each frame came.
     handshakes: AtomicUsize,
     used: Mutex<Vec<usize>>,
@@ -93,6 +94,7 @@ impl Agent {
                 manner: Mutex::new(Manner::Serving),
                 once: Mutex::default(),
                 patience: Mutex::new(Some(60)),
+                waits: Mutex::new(Duration::from_secs(60)),
                 handshakes: AtomicUsize::new(0),
                 used: Mutex::default(),
                 hellos: Mutex::default(),
@@ -133,6 +135,10 @@ impl Agent {
 
     pub(crate) fn patience(&self, seconds: Option<u32>) {
         *self.inner.patience.lock().unwrap() = seconds;
+    }
+
+    pub(crate) fn waits(&self, time: Duration) {
+        *self.inner.waits.lock().unwrap() = time;
     }
 
     /// How many handshakes have succeeded.
@@ -196,7 +202,9 @@ impl Inner {
         let number = self.handshakes.fetch_add(1, Ordering::SeqCst);
         let mut manner = self.manner.lock().unwrap().clone();
         if peer.dialect == Dialect::Framed {
-            let Some(shown) = self.preamble(&mut peer, number).await else {
+            let waits = *self.waits.lock().unwrap();
+            let preamble = tokio::time::timeout(waits, self.preamble(&mut peer, number));
+            let Ok(Some(shown)) = preamble.await else {
                 return;
             };
             manner = shown;

@@ -182,12 +182,38 @@ async fn none_are_kept_where_the_agent_does_not_wait_for_them_or_nobody_wants_th
     for _ in 0..5 {
         client.assert_works().await;
     }
+    world.agent.patience(Some(1));
+    for _ in 0..5 {
+        client.assert_works().await;
+    }
     world.agent.patience(Some(60));
     for _ in 0..5 {
         off.assert_works().await;
     }
     assert_eq!((client.spares(), off.spares()), (0, 0));
-    assert_eq!(world.agent.handshakes(), 10);
+    assert_eq!(world.agent.handshakes(), 15);
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_them_is_not_stormed_and_applications_are_served() {
+    let (world, _) = World::new().await;
+    // Less than it says: as an older one, or one that is crowded.
+    world.agent.waits(Duration::from_millis(300));
+    let mut config = world.config(vec![world.instance("db1")]);
+    config.spare_tunnels = 2;
+    let client = world.client_of(config).await;
+    client.warm_up().await;
+    let begun = Instant::now();
+    let warmed = world.agent.handshakes();
+    let more = async {
+        while world.agent.handshakes() == warmed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, more).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(1), "made again after {took:?}");
+    client.assert_works().await;
 }
 
 #[tokio::test]
