@@ -47,3 +47,5 @@ mod supply_chain;
 mod traffic;
 #[path = "e2e/tunnel.rs"]
 mod tunnel;
+#[path = "e2e/waterfall.rs"]
+mod waterfall;
