@@ -1,99 +1,21 @@
 //! Instances that are named by a domain, and agents that are found by DNS.
 
 mod services;
+mod stand;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_client::config::{Failover, InstanceConfig, Place, Refresh, Wanted};
+use proxy_client::config::{Place, Refresh};
+use proxy_client::doctor::{Report, Rung, State, examine};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::agent::{Agent, GREETING};
+use crate::agent::{Agent, GREETING, Manner};
 use crate::ca::Instance;
-use crate::dns::{Dns, a, txt};
-use crate::world::{Client, PATIENCE, World, assert_echoes, error, first_words};
-
-const DOMAIN: &str = "db.corp.test";
-const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
-
-/// A world with a DNS server and two instances, and two agents at one port of two addresses, who serve both.
-struct Stand {
-    world: World,
-    dns: Dns,
-    agents: [Agent; 2],
-    _instances: [Arc<Instance>; 2],
-}
-
-impl Stand {
-    async fn new() -> Self {
-        let (world, one) = World::new().await;
-        let other = world.ca.knows(Instance::new("demo:eu:db2"));
-        let instances = [one, other];
-        let first = Agent::start_at(&world.time, (FIRST, 0).into()).await;
-        let port = first.address.port();
-        let second = Agent::start_at(&world.time, SocketAddr::from((SECOND, port))).await;
-        let agents = [first, second];
-        for agent in agents.iter().chain([&world.agent]) {
-            for instance in &instances {
-                agent.serves(instance);
-            }
-        }
-        Self {
-            dns: Dns::start().await,
-            world,
-            agents,
-            _instances: instances,
-        }
-    }
-
-    fn instance(&self) -> InstanceConfig {
-        InstanceConfig {
-            wanted: Wanted::Domain(DOMAIN.to_owned()),
-            ..self.world.instance("demo:eu:db1")
-        }
-    }
-
-    /// One that finds its agents at the domain's own addresses.
-    fn by_address(&self) -> InstanceConfig {
-        InstanceConfig {
-            tunnel_port: self.agents[0].address.port(),
-            ..self.instance()
-        }
-    }
-
-    async fn client(&self, instance: InstanceConfig, grace: Option<Duration>) -> Client {
-        self.client_that(instance, Duration::from_millis(20), grace, Refresh::Ahead)
-            .await
-    }
-
-    async fn client_that(
-        &self,
-        instance: InstanceConfig,
-        period: Duration,
-        grace: Option<Duration>,
-        refresh: Refresh,
-    ) -> Client {
-        let mut config = self.world.config(vec![instance]);
-        config.refresh = refresh;
-        // Each session dials.
-        config.spare_tunnels = 0;
-        config.failover = Failover {
-            names: self.dns.names.clone(),
-            period,
-            grace,
-        };
-        self.world.client_of(config).await
-    }
-
-    /// The agent that the last session has come to.
-    fn last_hello(&self) -> [usize; 2] {
-        [0, 1].map(|at: usize| self.agents[at].hellos().len())
-    }
-}
+use crate::dns::{a, txt};
+use crate::world::{Client, PATIENCE, assert_echoes, error, first_words};
+use stand::{DOMAIN, FIRST, SECOND, Stand};
 
 async fn session(client: &Client) -> TcpStream {
     let mut app = client.connect().await;
@@ -173,7 +95,7 @@ async fn when_an_agent_behind_a_name_dies_sessions_go_through_the_other_and_thos
     // What the CA says is not where these are.
     assert_eq!(stand.world.agent.hellos().len(), 0);
     // Whichever comes first, it dies; then it comes back, and dies again under a session.
-    let counts = stand.last_hello();
+    let counts = stand.counts();
     let (dying, staying) = if counts == [1, 0] { (0, 1) } else { (1, 0) };
     assert_eq!(counts[dying], 1);
     stand.agents[dying].stop().await;
@@ -258,7 +180,7 @@ async fn where_agents_do_not_answer_or_are_anothers_the_domain_is_looked_up_at_o
     stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db6"))]);
     stand.agents[0].stop().await;
     client.works_after().await;
-    assert_eq!(stand.last_hello(), [1, 1]);
+    assert_eq!(stand.counts(), [1, 1]);
     stand.agents[0].restart().await;
 
     // The address leads elsewhere before the text is looked at again: there is another instance's agent.
@@ -272,10 +194,10 @@ async fn where_agents_do_not_answer_or_are_anothers_the_domain_is_looked_up_at_o
     says("demo:eu:db5", FIRST);
     let client = stand.client_that(domain, hour, None, refresh).await;
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [2, 1]);
+    assert_eq!(stand.counts(), [2, 1]);
     says("demo:eu:db6", SECOND);
     client.works_after().await;
-    assert_eq!(stand.last_hello(), [2, 2]);
+    assert_eq!(stand.counts(), [2, 2]);
 }
 
 #[tokio::test]
@@ -313,4 +235,31 @@ async fn new_credentials_are_tried_with_the_instance_that_a_domain_stands_for() 
     let error = reload.apply(config).await.err().unwrap().to_string();
     assert!(error.contains(DOMAIN), "{error}");
     assert_echoes(&mut open).await;
+}
+
+#[tokio::test]
+async fn the_doctor_begins_with_the_domain_and_ends_where_its_agents_are() {
+    let stand = Stand::new().await;
+    stand.world.agent.manner(Manner::Silent);
+    let examined = async || {
+        let mut config = stand.world.config(vec![stand.instance()]);
+        config.dial_timeout = Duration::from_secs(2);
+        config.failover.names = stand.dns.names.clone();
+        let mut reports = examine(config, stand.world.client_time.clock()).await;
+        reports.remove(0)
+    };
+    let broken = |report: &Report| {
+        let mut found = report.rungs.iter();
+        let broken = found.find(|one| one.state == State::Broken);
+        broken.map(|one| (one.rung, one.code.unwrap_or_default()))
+    };
+    stand.dns.says(Vec::new());
+    let report = examined().await;
+    assert_eq!(broken(&report), Some((Rung::Settings, "settings")));
+    assert!(report.text().contains(DOMAIN), "{}", report.text());
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let report = examined().await;
+    let there = format!("127.0.0.1:{}", stand.world.agent.address.port());
+    assert_eq!(broken(&report), Some((Rung::Database, "deadline")));
+    assert!(report.text().contains(&there), "{}", report.text());
 }

@@ -19,14 +19,14 @@ async fn a_service_of_dns_leads_to_its_hosts_in_order_and_on_when_the_first_is_d
     told.tunnel_port = 1;
     let client = stand.client(told, None).await;
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 0]);
+    assert_eq!(stand.counts(), [1, 0]);
     stand.agents[0].stop().await;
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 1]);
+    assert_eq!(stand.counts(), [1, 1]);
     // What was known counts while DNS fails.
     stand.dns.fails();
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 2]);
+    assert_eq!(stand.counts(), [1, 2]);
     stand.dns.says(Vec::new());
     let (_, text) = error(&client.heard().await);
     assert!(text.contains("_csql._tcp.corp.test"), "{text}");
@@ -50,5 +50,5 @@ async fn the_ca_may_name_a_service_of_dns_as_an_instances_address() {
         .client(stand.world.instance("demo:eu:db3"), None)
         .await;
     client.assert_works().await;
-    assert_eq!(stand.last_hello(), [1, 0]);
+    assert_eq!(stand.counts(), [1, 0]);
 }
