@@ -320,3 +320,19 @@ async fn tunnels_that_were_ready_for_an_instance_that_leaves_end_though_a_sessio
     timeout(PATIENCE, until(false)).await.expect("they stay");
     assert_echoes(&mut open).await;
 }
+
+#[tokio::test]
+async fn from_one_address_to_all_at_the_same_port_is_refused_and_the_one_goes_on() {
+    let world = world().await;
+    let port = free_port();
+    let list = vec![at(&world, "demo:eu:db1", port)];
+    let client = world.client_of(world.config(list)).await;
+    let mut wide = at(&world, "demo:eu:db1", port);
+    wide.place = Place::Tcp {
+        address: "0.0.0.0".parse().unwrap(),
+        port: Some(port),
+    };
+    let error = change(&client, world.config(vec![wide])).await.unwrap_err();
+    assert!(matches!(error, ReloadError::Mount { .. }), "{error}");
+    assert_eq!(instance_at(&world, port).await, "demo:eu:db1");
+}
