@@ -9,16 +9,16 @@ use clap::{Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(name = "bench")]
 pub(crate) struct Options {
-    /// Fewer rounds, sizes and measures; the result goes to the standard output and no document is written.
+    /// Fewer rounds, sizes and measures; the result goes to the standard output.
     #[arg(long)]
     pub(crate) quick: bool,
     /// 100,000 connections one after the other through our pair, too.
     #[arg(long)]
     pub(crate) soak: bool,
-    /// Only measures whose name begins like one of these, as bulk,ping-64; no document is written.
+    /// Only measures whose name begins like one of these, as bulk,ping-64.
     #[arg(long, env = "BENCH_ONLY", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Only these peers, as ours,haproxy64,plain; no document is written.
+    /// Only these peers, as ours,haproxy64,plain.
     #[arg(long, env = "BENCH_PEERS", value_delimiter = ',')]
     pub(crate) peers: Vec<String>,
     /// Other binaries of ours to compare, as before=/path/to/folder; may be given several times.
@@ -35,9 +35,10 @@ pub(crate) struct Options {
     /// How long, in minutes, samples on a busy machine are repeated: a run has to end, too.
     #[arg(long, default_value_t = 15)]
     pub(crate) patience: u64,
-    /// The document; its plots go to a folder beside it, of the same name.
-    #[arg(long, default_value = "docs/performance.md")]
-    pub(crate) document: PathBuf,
+    /// Where to write the document; its plots go to a folder beside it, of the same name. Without this, a run of
+    /// everything writes docs/performance.md, and any other prints.
+    #[arg(long)]
+    document: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -66,8 +67,17 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 1 } else { 5 })
     }
 
-    /// Whether this run measures everything, so that it can stand in the document.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Where the document goes, if one is written.
+    pub(crate) fn document(&self) -> Option<PathBuf> {
+        let usual = || {
+            self.is_whole()
+                .then(|| PathBuf::from("docs/performance.md"))
+        };
+        self.document.clone().or_else(usual)
+    }
+
+    /// Whether this run measures everything.
+    pub(crate) const fn is_whole(&self) -> bool {
         !self.quick && self.only.is_empty() && self.peers.is_empty() && self.variant.is_empty()
     }
 

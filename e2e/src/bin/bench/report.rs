@@ -39,7 +39,7 @@ pub(crate) fn list(peers: &[Peer]) -> Result<()> {
 
 /// The document, or for a part of the measures the same tables on the standard output.
 pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Result<()> {
-    if !options.is_whole() {
+    let Some(document) = options.document() else {
         let tables = [
             tables::targets(run),
             tables::figures(run),
@@ -51,8 +51,8 @@ pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Resu
             tables::notes(run),
         ];
         return print(&tables.join("\n"));
-    }
-    let folder = options.document.with_extension("");
+    };
+    let folder = document.with_extension("");
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let plots = plots::all(run);
     for plot in &plots {
@@ -61,9 +61,8 @@ pub(crate) fn write(options: &Options, run: &Run<'_>, setting: &Setting) -> Resu
             .with_context(|| format!("writing {}", file.display()))?;
     }
     let text = document::write(run, setting, &folder, &plots)?;
-    std::fs::write(&options.document, text)
-        .with_context(|| format!("writing {}", options.document.display()))?;
-    say(&format!("{} is written", options.document.display()));
+    std::fs::write(&document, text).with_context(|| format!("writing {}", document.display()))?;
+    say(&format!("{} is written", document.display()));
     print(&tables::targets(run))
 }
 

@@ -40,10 +40,10 @@ impl Measure {
         }
     }
 
-    fn run(self, entry: SocketAddr, scale: Scale) -> Result<Taken> {
+    fn run(self, flavor: Flavor, entry: SocketAddr, scale: Scale) -> Result<Taken> {
         match self {
             Self::Sysbench(load, threads) => sysbench::run(load, threads, entry, scale),
-            Self::ResultSet => result_set::run(entry, scale),
+            Self::ResultSet => result_set::run(flavor, entry, scale),
         }
     }
 
@@ -101,7 +101,9 @@ fn one_database(run: &mut Run<'_>, name: &str, flavor: Flavor, wanted: &[Measure
         {
             for at in &pairs {
                 let entry = at.1.entry();
-                run.sample(round, &measure.name(name), at, || measure.run(entry, scale));
+                run.sample(round, &measure.name(name), at, || {
+                    measure.run(flavor, entry, scale)
+                });
             }
         }
         let step = pairs.len().min(1);
