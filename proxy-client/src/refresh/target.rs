@@ -36,8 +36,8 @@ pub(super) struct Target {
 #[derive(Default)]
 pub(super) struct Targets {
     current: ArcSwapOption<Target>,
-    /// When DNS last said it; held while it is asked.
-    told: tokio::sync::Mutex<Option<Instant>>,
+    /// When DNS was last asked; held while it is.
+    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Targets {
@@ -59,6 +59,14 @@ impl Targets {
 
     pub(super) fn current(&self) -> Option<Arc<Target>> {
         self.current.load_full()
+    }
+
+    /// Whether DNS was asked within this time, or is being asked by somebody else.
+    fn is_young(&self, max_age: Duration) -> bool {
+        match self.asked.try_lock() {
+            Ok(asked) => asked.is_some_and(|at| at.elapsed() < max_age),
+            Err(_) => true,
+        }
     }
 }
 
@@ -82,13 +90,16 @@ impl Refresher {
         }
     }
 
-    /// Before a connection: where a domain has not been looked up for a period, waits a little for news of it.
+    /// Before a connection: where a domain has not been looked up for a period, waits a little for news of it. One
+    /// connection does; the others take what is known.
     pub(super) async fn follow(&self) {
+        let period = self.source.failover.period;
         if let Some(domain) = self.domain()
             && self.targets.current().is_some()
+            && !self.targets.is_young(period)
         {
             // Rare, and large: sessions need not have room for it.
-            Box::pin(self.news_of(domain, self.source.failover.period)).await;
+            Box::pin(self.news_of(domain, period)).await;
         }
     }
 
@@ -144,17 +155,16 @@ impl Refresher {
         max_age: Duration,
         deadline: Instant,
     ) -> Result<Arc<Target>, RefreshError> {
-        let mut told = self.targets.told.lock().await;
-        if let (Some(target), Some(at)) = (self.targets.current(), *told)
+        let mut asked = self.targets.asked.lock().await;
+        if let (Some(target), Some(at)) = (self.targets.current(), *asked)
             && at.elapsed() < max_age
         {
             return Ok(target);
         }
+        // Silent servers are not asked by each connection either, however this ends.
+        *asked = Some(Instant::now());
         let names = &self.source.failover.names;
-        let found = ask(names, domain, deadline).await;
-        // Failing servers are not asked by each connection either.
-        *told = Some(Instant::now());
-        let name = found?;
+        let name = ask(names, domain, deadline).await?;
         let has_addresses = names.leads_somewhere(domain, deadline).await;
         let host = has_addresses.then(|| domain.to_owned());
         Ok(self.turn(Wanted::Full(name), host))

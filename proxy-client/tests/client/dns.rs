@@ -11,8 +11,15 @@ use tokio::net::UdpSocket;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use transport::socket::Names;
 
-/// The records of all names; `None` while the server fails.
-type Records = Arc<Mutex<Option<Vec<(Name, RData)>>>>;
+type Records = Arc<Mutex<Mood>>;
+
+/// How the server answers.
+enum Mood {
+    /// With these records.
+    Well(Vec<(Name, RData)>),
+    Failing,
+    Silent,
+}
 
 pub(crate) struct Dns {
     pub(crate) names: Names,
@@ -25,15 +32,18 @@ impl Dns {
     pub(crate) async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let names = Names::of_server(socket.local_addr().unwrap());
-        let records = Records::default();
+        let records = Arc::new(Mutex::new(Mood::Well(Vec::new())));
         let asked = Arc::<AtomicUsize>::default();
         let (known, counted) = (Arc::clone(&records), Arc::clone(&asked));
         let task = TaskTracker::new().spawn(async move {
             let mut bytes = [0; 4096];
             while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
                 let question = Message::from_vec(&bytes[..length]).unwrap();
-                let answer = answer(question, known.lock().unwrap().as_deref());
+                let answer = answer(question, &known.lock().unwrap());
                 counted.fetch_add(1, Ordering::SeqCst);
+                let Some(answer) = answer else {
+                    continue;
+                };
                 socket
                     .send_to(&answer.to_vec().unwrap(), from)
                     .await
@@ -52,11 +62,16 @@ impl Dns {
     pub(crate) fn says(&self, records: Vec<(&str, RData)>) {
         let name = |text| Name::from_ascii(text).unwrap();
         let records = records.into_iter().map(|(owner, data)| (name(owner), data));
-        *self.records.lock().unwrap() = Some(records.collect());
+        *self.records.lock().unwrap() = Mood::Well(records.collect());
     }
 
     pub(crate) fn fails(&self) {
-        *self.records.lock().unwrap() = None;
+        *self.records.lock().unwrap() = Mood::Failing;
+    }
+
+    /// Hears questions, and says nothing.
+    pub(crate) fn is_silent(&self) {
+        *self.records.lock().unwrap() = Mood::Silent;
     }
 
     /// Waits until it has answered so many questions more.
@@ -68,14 +83,18 @@ impl Dns {
     }
 }
 
-fn answer(question: Message, records: Option<&[(Name, RData)]>) -> Message {
+fn answer(question: Message, mood: &Mood) -> Option<Message> {
     let query = question.queries[0].clone();
     let mut answer = question;
     answer.metadata.message_type = MessageType::Response;
     answer.metadata.recursion_available = true;
-    let Some(records) = records else {
-        answer.metadata.response_code = ResponseCode::ServFail;
-        return answer;
+    let records = match mood {
+        Mood::Well(records) => records,
+        Mood::Failing => {
+            answer.metadata.response_code = ResponseCode::ServFail;
+            return Some(answer);
+        }
+        Mood::Silent => return None,
     };
     let is_asked = |owner: &Name, data: &RData| {
         owner == query.name() && data.record_type() == query.query_type()
@@ -86,7 +105,7 @@ fn answer(question: Message, records: Option<&[(Name, RData)]>) -> Message {
     if answer.answers.is_empty() {
         answer.metadata.response_code = ResponseCode::NXDomain;
     }
-    answer
+    Some(answer)
 }
 
 pub(crate) fn txt(text: &str) -> RData {

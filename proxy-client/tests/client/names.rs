@@ -160,6 +160,23 @@ async fn dns_that_fails_or_forgets_the_name_changes_nothing() {
 }
 
 #[tokio::test]
+async fn while_dns_is_silent_connections_do_not_wait_for_it_one_after_the_other() {
+    let stand = Stand::new().await;
+    stand.dns.says(vec![("db.corp.test.", txt("demo:eu:db1"))]);
+    let client = stand.client(stand.instance(), None).await;
+    client.assert_works().await;
+    stand.dns.is_silent();
+    timeout(PATIENCE, stand.dns.is_asked(1)).await.unwrap();
+    // Whoever waits at all, waits a second.
+    let sessions = async {
+        for _ in 0..20 {
+            client.assert_works().await;
+        }
+    };
+    timeout(PATIENCE, sessions).await.expect("all have waited");
+}
+
+#[tokio::test]
 async fn where_agents_do_not_answer_or_are_anothers_the_domain_is_looked_up_at_once() {
     let stand = Stand::new().await;
     for (at, name, address) in [
