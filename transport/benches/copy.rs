@@ -189,19 +189,26 @@ fn measure(criterion: &mut Criterion) -> Result<()> {
     group.sample_size(20);
     group.throughput(Throughput::Bytes(u64::try_from(BULK)?));
     group.bench_function("16 MiB up", |bencher| {
-        bencher.iter(|| runtime.block_on(way.up(&bytes, &mut into)));
+        bencher.iter(|| {
+            let copied = runtime.block_on(way.up(&bytes, &mut into));
+            assert!(copied.is_ok(), "{copied:?}");
+        });
     });
     group.bench_function("16 MiB down", |bencher| {
-        bencher.iter(|| runtime.block_on(way.down(&bytes, &mut into)));
+        bencher.iter(|| {
+            let copied = runtime.block_on(way.down(&bytes, &mut into));
+            assert!(copied.is_ok(), "{copied:?}");
+        });
     });
     let (bytes, mut into) = ([7; MESSAGE], [0; MESSAGE]);
     group.throughput(Throughput::Elements(1));
     group.bench_function("64 bytes there and back", |bencher| {
         bencher.iter(|| {
-            runtime.block_on(async {
+            let passed = runtime.block_on(async {
                 way.up(&bytes, &mut into).await?;
                 way.down(&bytes, &mut into).await
-            })
+            });
+            assert!(passed.is_ok(), "{passed:?}");
         });
     });
     group.finish();

@@ -40,8 +40,13 @@ pub(crate) fn run(run: &mut Run<'_>, descriptors: u64) -> Result<()> {
     run.sessions = sessions;
     let service = Service::start()?;
     for peer in run.peers.clone() {
-        let quick = matches!(peer, Peer::Ours(_) | Peer::HaProxy { large: false });
-        if peer == Peer::Direct || (run.options.quick && !quick) {
+        // Buffers of another size are no matter of idle sessions, and each pair takes half a minute.
+        let large = matches!(
+            peer,
+            Peer::HaProxy { large: true } | Peer::Nginx { large: true }
+        );
+        let quick = matches!(peer, Peer::Ours(_) | Peer::HaProxy { .. });
+        if peer == Peer::Direct || large || (run.options.quick && !quick) {
             continue;
         }
         if let Err(error) = one_peer(run, &peer, &service, sessions) {
