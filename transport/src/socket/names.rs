@@ -1,9 +1,10 @@
 //! DNS: the records that the system's own resolver does not ask for, from the servers that it asks.
 
-use std::collections::HashMap;
+mod memory;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -19,13 +20,12 @@ use tokio::time::Instant;
 
 use crate::deadline::before;
 use crate::error::NameError;
+use memory::Memory;
 
 /// Where this machine's DNS servers are written; watched, since a laptop changes them.
 const SERVERS: &str = "/etc/resolv.conf";
 /// Most addresses that one name leads to; those behind are not tried.
 const MOST: usize = 16;
-/// Most names whose last answer is kept.
-const REMEMBERED: usize = 256;
 /// How long news are waited for where something is known.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -36,9 +36,9 @@ pub struct Names {
     server: Option<SocketAddr>,
     known: Arc<Mutex<Option<Known>>>,
     /// Where services were last: DNS that fails takes nothing away.
-    services: Arc<Mutex<HashMap<String, Vec<ServiceAddress>>>>,
+    services: Memory<ServiceAddress>,
     /// And hosts.
-    hosts: Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>,
+    hosts: Memory<SocketAddr>,
 }
 
 /// A resolver, and the file that it was made of.
@@ -94,16 +94,19 @@ impl Names {
         name: &str,
         deadline: Instant,
     ) -> Result<Vec<ServiceAddress>, NameError> {
-        let known = locked(&self.services).get(name).cloned();
-        let soon = Instant::now() + NEWS;
         // Who knows where it was does not wait long for news.
-        let limit = known.as_ref().map_or(deadline, |_| soon.min(deadline));
-        let found = match (self.ask_service(name, limit).await, known) {
-            (Ok(found), _) => found,
-            (Err(NameError::Failed { .. }), Some(known)) => known,
-            (Err(error), _) => return Err(error),
+        let soon = deadline.min(Instant::now() + NEWS);
+        let found = match self.services.get(name) {
+            None => self.ask_service(name, deadline).await?,
+            Some((known, false)) => known,
+            Some((known, true)) => match self.ask_service(name, soon).await {
+                Err(NameError::Failed { .. }) => {
+                    self.services.failed(name);
+                    known
+                }
+                asked => asked.inspect_err(|_| self.services.forget(name))?,
+            },
         };
-        remember(&self.services, name, &found);
         let mut ordered = in_order(found, draw);
         ordered.truncate(MOST);
         Ok(ordered)
@@ -131,6 +134,7 @@ impl Names {
             let (name, kind) = (name.to_owned(), "SRV");
             return Err(NameError::NoRecord { name, kind });
         }
+        self.services.learn(name, &found);
         Ok(found)
     }
 
@@ -142,18 +146,25 @@ impl Names {
 
     /// The addresses of a host, as this machine resolves names; those that it had, where that fails.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let known = locked(&self.hosts).get(host).cloned();
-        let found = match known {
-            None => self.ask_host(host, port).await?,
-            Some(known) => {
-                let asked = before(Instant::now() + NEWS, self.ask_host(host, port)).await;
-                let found = asked.and_then(Result::ok).filter(|found| !found.is_empty());
-                found.unwrap_or(known)
-            }
-        };
-        remember(&self.hosts, host, &found);
         let at_port = |addr: SocketAddr| SocketAddr::new(addr.ip(), port);
-        Ok(found.into_iter().map(at_port).collect())
+        let known = match self.hosts.get(host) {
+            Some((known, false)) => return Ok(known.into_iter().map(at_port).collect()),
+            Some((known, true)) => known,
+            None => Vec::new(),
+        };
+        let asking = self.ask_host(host, port);
+        let found = if known.is_empty() {
+            asking.await?
+        } else {
+            let asked = before(Instant::now() + NEWS, asking).await;
+            asked.and_then(Result::ok).unwrap_or_default()
+        };
+        if found.is_empty() {
+            self.hosts.failed(host);
+            return Ok(known.into_iter().map(at_port).collect());
+        }
+        self.hosts.learn(host, &found);
+        Ok(found)
     }
 
     async fn ask_host(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -211,7 +222,7 @@ impl Names {
         server: Option<SocketAddr>,
         file: Option<Vec<u8>>,
     ) -> Result<TokioResolver, NetError> {
-        let mut known = locked(&self.known);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.as_ref()
             && known.file == file
         {
@@ -229,18 +240,6 @@ impl Names {
         });
         Ok(resolver)
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn remember<T: Clone>(known: &Mutex<HashMap<String, Vec<T>>>, name: &str, found: &[T]) {
-    let mut known = locked(known);
-    if known.len() >= REMEMBERED && !known.contains_key(name) {
-        known.clear();
-    }
-    known.insert(name.to_owned(), found.to_vec());
 }
 
 fn runtime() -> TokioRuntimeProvider {

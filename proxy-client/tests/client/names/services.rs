@@ -27,7 +27,15 @@ async fn a_service_of_dns_leads_to_its_hosts_in_order_and_on_when_the_first_is_d
     stand.dns.fails();
     client.assert_works().await;
     assert_eq!(stand.counts(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_service_that_is_nowhere_is_named() {
+    let stand = Stand::new().await;
     stand.dns.says(Vec::new());
+    let mut told = stand.world.instance("demo:eu:db1");
+    told.connect_to = Some("_csql._tcp.corp.test".parse().unwrap());
+    let client = stand.client(told, None).await;
     let (_, text) = error(&client.heard().await);
     assert!(text.contains("_csql._tcp.corp.test"), "{text}");
     assert!(text.contains("has no SRV record"), "{text}");
@@ -51,4 +59,27 @@ async fn the_ca_may_name_a_service_of_dns_as_an_instances_address() {
         .await;
     client.assert_works().await;
     assert_eq!(stand.counts(), [1, 0]);
+}
+
+#[tokio::test]
+async fn while_dns_is_silent_connections_go_where_agents_were() {
+    let stand = Stand::new().await;
+    let port = stand.agents[0].address.port();
+    stand.dns.says(vec![
+        ("_csql._tcp.corp.test.", srv(10, port, "first.test.")),
+        ("first.test.", a(FIRST)),
+    ]);
+    let mut told = stand.world.instance("demo:eu:db1");
+    told.connect_to = Some("_csql._tcp.corp.test".parse().unwrap());
+    let client = stand.client(told, None).await;
+    client.assert_works().await;
+    stand.dns.is_silent();
+    // The first may wait for each name; not one after the other.
+    let sessions = async {
+        for _ in 0..20 {
+            client.assert_works().await;
+        }
+    };
+    timeout(PATIENCE, sessions).await.expect("all have waited");
+    assert_eq!(stand.counts(), [21, 0]);
 }
