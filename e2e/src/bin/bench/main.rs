@@ -46,8 +46,10 @@ fn bench(options: &Options) -> Result<()> {
     let (control, note) = machine::enter_network()?;
     note.into_iter().for_each(|note| figures.note(note));
     let descriptors = machine::raise_descriptors()?;
-    let peers = present(peers(options)?, &mut figures)?;
-    let mut run = Run::new(options, peers, figures)?;
+    let asked = peers(options)?;
+    let columns = asked.iter().map(|peer| peer.name().to_owned()).collect();
+    let peers = present(asked, &mut figures)?;
+    let mut run = Run::new(options, peers, columns, figures)?;
     phases::idle::run(&mut run, descriptors)?;
     phases::raw::run(&mut run)?;
     phases::database::run(&mut run)?;

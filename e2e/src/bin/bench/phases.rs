@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(23 * 60);
 pub(crate) struct Run<'a> {
     pub(crate) options: &'a Options,
     pub(crate) peers: Vec<Peer>,
+    /// The names of all that were asked for, those that cannot run here too.
+    pub(crate) columns: Vec<String>,
     pub(crate) figures: Figures,
     /// How many sessions are idle in the measure of memory.
     pub(crate) sessions: usize,
@@ -33,13 +35,19 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(options: &'a Options, peers: Vec<Peer>, figures: Figures) -> Result<Self> {
+    pub(crate) fn new(
+        options: &'a Options,
+        peers: Vec<Peer>,
+        columns: Vec<String>,
+        figures: Figures,
+    ) -> Result<Self> {
         let scale = Scale {
             quick: options.quick,
         };
         Ok(Self {
             options,
             peers,
+            columns,
             figures,
             sessions: 0,
             lab: Lab::new()?,

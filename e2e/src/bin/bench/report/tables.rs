@@ -76,7 +76,7 @@ fn ratio(spread: Spread, times: &str) -> String {
 
 /// Every figure of every peer.
 pub(super) fn figures(run: &Run<'_>) -> String {
-    let names: Vec<&str> = run.peers.iter().map(Peer::name).collect();
+    let names = &run.columns;
     let mut text = format!("| figure | {} |\n|---|", names.join(" | "));
     text += &"---|".repeat(names.len());
     text.push('\n');
@@ -87,7 +87,7 @@ pub(super) fn figures(run: &Run<'_>) -> String {
         .filter(|name| !name.starts_with("soak"))
     {
         text += &format!("| {figure} |");
-        for peer in &names {
+        for peer in names {
             match run.figures.spread(figure, peer) {
                 Some(found) => text += &format!(" {} |", cell(found)),
                 None => text += " - |",
