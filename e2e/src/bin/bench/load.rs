@@ -72,3 +72,47 @@ pub(crate) fn bulk_down(address: SocketAddr, length: usize) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::service::Service;
+
+    #[test]
+    fn the_service_takes_gives_echoes_and_greets() {
+        let address = Service::start().unwrap().address();
+        let odd = 3 * CHUNK + 17;
+        bulk_up(address, odd).unwrap();
+        bulk_down(address, odd).unwrap();
+        assert!(first_byte(address).unwrap() > Duration::ZERO);
+        let mut stream = greeted(address, CHUNK).unwrap();
+        let sent: Vec<u8> = (0..=255).cycle().take(CHUNK).collect();
+        for _ in 0..2 {
+            let mut message = sent.clone();
+            round_trip(&mut stream, &mut message).unwrap();
+            assert!(message == sent);
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_none_ends_the_connection() {
+        let address = Service::start().unwrap().address();
+        let mut stream = open(address, b'?', 1).unwrap();
+        let ended = match stream.read(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        };
+        assert!(ended);
+    }
+
+    #[test]
+    fn nobody_there_is_an_error_and_no_figure() {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = gone.local_addr().unwrap();
+        drop(gone);
+        assert!(first_byte(address).is_err());
+        assert!(bulk_down(address, 1).is_err());
+    }
+}

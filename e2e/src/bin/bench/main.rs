@@ -98,3 +98,39 @@ fn present(peers: Vec<Peer>, figures: &mut Figures) -> Result<Vec<Peer>> {
     }
     Ok(present)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Options {
+        Options::try_parse_from([&["bench"], arguments].concat()).unwrap()
+    }
+
+    #[test]
+    fn peers_come_in_the_documents_order_whatever_the_options_order() {
+        let found = peers(&parsed(&["--peers", "plain,ours"])).unwrap();
+        let names: Vec<&str> = found.iter().map(Peer::name).collect();
+        assert_eq!(names, ["ours", "plain"]);
+    }
+
+    #[test]
+    fn a_peer_that_nobody_knows_is_refused_by_name() {
+        let error = peers(&parsed(&["--peers", "ours,socat"])).unwrap_err();
+        assert!(error.to_string().contains("socat"), "{error}");
+    }
+
+    #[test]
+    fn a_variant_needs_a_name_and_binaries() {
+        assert!(peers(&parsed(&["--variant", "nameless"])).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        let variant = format!("old={}", empty.path().display());
+        let error = peers(&parsed(&["--variant", &variant])).unwrap_err();
+        assert!(error.to_string().contains("cloudsql-proxy"), "{error}");
+        for program in ["cloudsql-proxy", "cloudsql-proxy-server"] {
+            std::fs::write(empty.path().join(program), "").unwrap();
+        }
+        let found = peers(&parsed(&["--variant", &variant])).unwrap();
+        assert_eq!(found.get(1).map(Peer::name), Some("old"));
+    }
+}

@@ -90,3 +90,44 @@ impl Options {
                 .any(|begin| measure.starts_with(begin.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Options {
+        Options::try_parse_from([&["bench"], arguments].concat()).unwrap()
+    }
+
+    #[test]
+    fn only_a_run_of_everything_writes_the_projects_document() {
+        let usual = Some(PathBuf::from("docs/performance.md"));
+        assert_eq!(parsed(&[]).document(), usual);
+        assert_eq!(parsed(&["--soak"]).document(), usual);
+        for part in [
+            &["--quick"][..],
+            &["--only", "ping"],
+            &["--peers", "ours,plain"],
+            &["--variant", "old=/x"],
+        ] {
+            assert_eq!(parsed(part).document(), None, "{part:?}");
+        }
+        let named = parsed(&["--quick", "--document", "/x/y.md"]);
+        assert_eq!(named.document(), Some(PathBuf::from("/x/y.md")));
+    }
+
+    #[test]
+    fn measures_are_chosen_by_the_beginning_of_their_names() {
+        let options = parsed(&["--only", "bulk,ping"]);
+        assert!(options.wants("bulk-up-1") && options.wants("ping"));
+        assert!(!options.wants("awake-ping") && !options.wants("idle"));
+        assert!(parsed(&[]).wants("idle"));
+    }
+
+    #[test]
+    fn a_quick_run_has_one_round_unless_it_is_told_otherwise() {
+        assert_eq!(parsed(&["--quick"]).rounds(), 1);
+        assert_eq!(parsed(&["--quick", "--rounds", "4"]).rounds(), 4);
+        assert_eq!(parsed(&[]).rounds(), 5);
+    }
+}

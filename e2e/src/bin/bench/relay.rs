@@ -51,3 +51,23 @@ async fn relay(mut near: TcpStream, connect: SocketAddr) -> std::io::Result<()> 
     copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use e2e::wait::{PATIENCE, until};
+
+    use super::*;
+    use crate::load::{bulk_down, bulk_up, first_byte};
+    use crate::service::Service;
+
+    #[test]
+    fn bytes_pass_both_ways() {
+        let service = Service::start().unwrap().address();
+        let listen = e2e::place::free_port_at(service.ip()).unwrap();
+        let listen = SocketAddr::new(service.ip(), listen);
+        thread::spawn(move || run(listen, service));
+        until("the relay", PATIENCE, || Ok(first_byte(listen).ok())).unwrap();
+        bulk_up(listen, 1 << 20).unwrap();
+        bulk_down(listen, 1 << 20).unwrap();
+    }
+}
