@@ -5,6 +5,7 @@
 mod certificates;
 mod cpu;
 mod figures;
+mod interrupt;
 mod load;
 mod machine;
 mod measures;
@@ -45,6 +46,7 @@ fn bench(options: &Options) -> Result<()> {
     let mut figures = Figures::default();
     let (control, note) = machine::enter_network()?;
     note.into_iter().for_each(|note| figures.note(note));
+    interrupt::end_children_too()?;
     let descriptors = machine::raise_descriptors()?;
     let asked = peers(options)?;
     let columns = asked.iter().map(|peer| peer.name().to_owned()).collect();
