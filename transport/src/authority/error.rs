@@ -206,9 +206,7 @@ impl AuthorityError {
             Failure::Unauthenticated(_) => {
                 "check the key file, or make a new one with `cloudsql-ca keys create`"
             }
-            Failure::Forbidden(_) => {
-                "ask an administrator of the CA for a grant of role client"
-            }
+            Failure::Forbidden(_) => "ask an administrator of the CA for a grant of role client",
             Failure::NotFound(_) => "check the instance's name",
             Failure::Throttled(_) => "wait a moment; the program tries again by itself",
             Failure::Unavailable { .. } => "see the CA's log; the program tries again by itself",
