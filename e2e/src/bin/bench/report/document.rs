@@ -48,7 +48,7 @@ pub(super) fn write(
     writeln!(text, "\n## Method and its limits\n\n{METHOD}")?;
     writeln!(text, "\n## What disturbed this run\n")?;
     text += &tables::notes(run);
-    Ok(text)
+    Ok(text.replace("\n\n\n", "\n\n"))
 }
 
 const TARGETS: &str = "Ratios are taken within a round and their median is shown, with the least and the most. *Compared \
