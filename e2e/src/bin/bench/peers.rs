@@ -5,6 +5,7 @@ mod google;
 mod haproxy;
 mod nginx;
 mod ours;
+mod pair;
 mod plain;
 mod stunnel;
 
@@ -21,7 +22,7 @@ use e2e::process::Process;
 use crate::certificates::Certificates;
 
 pub(crate) use ours::Ours;
-use ours::Site;
+pub(crate) use pair::{Pair, Starter};
 
 /// Everything but the agents is here.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -167,103 +168,6 @@ impl Peer {
             _ => Ok(None),
         }
     }
-}
-
-/// A client end that can be started again and again, in front of a server end that runs.
-pub(crate) struct Starter {
-    command: Command,
-    entry: SocketAddr,
-    _server: Vec<Process>,
-    _site: Site,
-}
-
-impl Starter {
-    /// Where the client will accept.
-    pub(crate) const fn entry(&self) -> SocketAddr {
-        self.entry
-    }
-
-    /// What starts the client.
-    pub(crate) const fn command(&mut self) -> &mut Command {
-        &mut self.command
-    }
-}
-
-/// Two running ends; they stop when this value is dropped.
-pub(crate) struct Pair {
-    entry: SocketAddr,
-    client: Vec<Process>,
-    server: Vec<Process>,
-    /// Whether they are asked to end, and not just killed.
-    asked: bool,
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        if self.asked {
-            for process in self.client.iter_mut().chain(&mut self.server) {
-                // What does not end is killed.
-                drop(process.terminate());
-            }
-        }
-    }
-}
-
-impl Pair {
-    const fn direct(service: SocketAddr) -> Self {
-        Self {
-            entry: service,
-            client: Vec::new(),
-            server: Vec::new(),
-            asked: false,
-        }
-    }
-
-    /// A pair whose client end listens at `entry` already.
-    fn new(entry: SocketAddr, client: Process, server: Vec<Process>) -> Self {
-        Self {
-            entry,
-            client: vec![client],
-            server,
-            asked: false,
-        }
-    }
-
-    /// The same, of programs that end their own children only when they are asked to end.
-    fn asked_to_end(mut self) -> Self {
-        self.asked = true;
-        self
-    }
-
-    /// Where the application connects to.
-    pub(crate) const fn entry(&self) -> SocketAddr {
-        self.entry
-    }
-
-    /// The processes of the client end and of the server end; none of a direct connection.
-    pub(crate) fn ends(&self) -> [Vec<u32>; 2] {
-        [&self.client, &self.server].map(|end| end.iter().map(Process::id).collect())
-    }
-
-    /// The processes of both.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        self.ends().concat()
-    }
-
-    /// What both ends have printed, for a complaint.
-    pub(crate) fn logs(&self) -> String {
-        let all = self.client.iter().chain(&self.server);
-        all.map(|process| last_lines(&process.log())).collect()
-    }
-}
-
-fn last_lines(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().rev().take(5).collect();
-    lines
-        .into_iter()
-        .rev()
-        .map(|line| format!("\n    {line}"))
-        .collect()
 }
 
 /// A free address for a listener.
