@@ -15,6 +15,7 @@ mod names;
 mod provider;
 mod read_ahead;
 mod record;
+mod remember;
 mod server;
 mod shake;
 mod stream;

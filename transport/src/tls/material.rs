@@ -16,6 +16,7 @@ use x509_parser::time::ASN1Time;
 use super::error::MaterialError;
 use super::key::PrivateKey;
 use super::provider::provider;
+use super::remember::algorithms;
 use super::verify::has_name;
 
 /// The CAs that are believed: direct issuers, several during a rotation.
@@ -38,8 +39,11 @@ impl TrustRoots {
                 .map_err(|error| MaterialError::Certificate(error.to_string()))?;
         }
         let store = Arc::new(store);
+        let mut judging = provider().as_ref().clone();
+        judging.signature_verification_algorithms.all = algorithms();
+        let judging = Arc::new(judging);
         let clients =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), provider()).build();
+            WebPkiClientVerifier::builder_with_provider(Arc::clone(&store), judging).build();
         let clients = clients.map_err(|error| MaterialError::Certificate(error.to_string()))?;
         Ok(Self { store, clients })
     }

@@ -15,7 +15,7 @@ use super::client::ServerIdentity;
 use super::error::CertificateProblem;
 use super::material::TrustRoots;
 use super::names::wrong_name;
-use super::provider::provider;
+use super::remember::algorithms;
 
 /// Judges a client certificate; says whom it speaks for.
 ///
@@ -115,9 +115,8 @@ fn check_server_chain(
 ) -> Result<(), CertificateProblem> {
     let der = CertificateDer::from(leaf_der);
     let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
-    let algorithms = provider().signature_verification_algorithms.all;
     // Direct issuers only: what the peer sends beside its certificate is not looked at.
-    verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, &[], unix(now)?, algorithms)
+    verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, &[], unix(now)?, algorithms())
         .map_err(|error| problem(&error))
 }
 
