@@ -69,14 +69,13 @@ fn new_instance(world: &World, name: &str) -> Loopback {
 struct Sleeper(Child);
 
 impl Sleeper {
-    fn new(world: &World, target: &Target) -> Self {
+    /// `name` is its own: the database may hold on to the one before for a while.
+    fn new(world: &World, target: &Target, name: &str) -> Self {
         let (login, address) = (&target.login, &target.address);
+        let sleep = format!("SELECT SLEEP(600) AS {name}");
         let child = Command::new(installed("bin/mysql9").unwrap())
-            .args([
-                "--no-defaults",
-                "--protocol=tcp",
-                "--execute=SELECT SLEEP(120)",
-            ])
+            .args(["--no-defaults", "--protocol=tcp"])
+            .arg(format!("--execute={sleep}"))
             .arg(format!("--host={}", address.host()))
             .arg(format!("--port={}", address.port()))
             .arg(format!("--user={}", login.user))
@@ -87,9 +86,9 @@ impl Sleeper {
             .unwrap();
         let session = Self(child);
         let asleep =
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
+            format!("SELECT COUNT(*) FROM information_schema.processlist WHERE info = '{sleep}'");
         until("the session that takes the last slot", PATIENCE, || {
-            let count = world.database.execute(asleep)?[0][0].clone();
+            let count = world.database.execute(&asleep)?[0][0].clone();
             Ok((count.as_deref() == Some("1")).then_some(()))
         })
         .unwrap();
@@ -115,7 +114,7 @@ fn limits(world: &World, trial: &mut Trial, owner: Prepare<'_>) {
     let mount = Mount::tcp(&world.place, crowded).unwrap();
     let held = target(&mount);
     let _holder = Proxy::start_in(&world.place, &[mount], owner).unwrap();
-    let session = Sleeper::new(world, &held);
+    let session = Sleeper::new(world, &held, "held_at_the_agent");
     let of_agent = Failure {
         name: "limit of the agent",
         number: 1040,
@@ -134,7 +133,7 @@ fn limits(world: &World, trial: &mut Trial, owner: Prepare<'_>) {
         command.arg("--max-connections=1");
     };
     let mut proxy = Proxy::start_in(&world.place, &[mount], prepare).unwrap();
-    let _session = Sleeper::new(world, &target);
+    let _session = Sleeper::new(world, &target, "held_at_the_client");
     let of_client = Failure {
         name: "limit of the client",
         says: &["Too many connections", "--max-connections"],
