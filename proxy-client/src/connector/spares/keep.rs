@@ -15,6 +15,8 @@ use crate::metrics::SpareEnd;
 
 /// Between two looks at what time does to them.
 const TICK: Duration = Duration::from_secs(1);
+/// Before one more is made: the session that has just taken one has the processor first.
+const BREATH: Duration = Duration::from_millis(10);
 /// Longest time for making one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,7 @@ pub(super) async fn keep(store: Arc<Store>, connector: Weak<Connector>) {
             match store.sweep(&connector) {
                 Next::Leave => return,
                 Next::Make => {
+                    tokio::time::sleep(BREATH).await;
                     let closed = async {
                         loop {
                             store.closed().await;
