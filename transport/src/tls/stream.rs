@@ -91,6 +91,12 @@ impl TlsStream {
         }
     }
 
+    /// Records that were sealed with our current key.
+    #[cfg(test)]
+    pub(super) fn sealed(&self) -> Option<u64> {
+        self.0.sealer.as_ref().map(Sealer::sealed)
+    }
+
     #[cfg(test)]
     pub(super) const fn holds_nothing(&self) -> bool {
         let inner = &*self.0;

@@ -32,6 +32,12 @@ impl Sealer {
         self.limit = records.saturating_add(RESERVE);
     }
 
+    /// Records that were sealed with this key.
+    #[cfg(test)]
+    pub(crate) const fn sealed(&self) -> u64 {
+        self.key.used()
+    }
+
     /// Whether the key has sealed as much as it may.
     pub(crate) const fn is_worn(&self) -> bool {
         self.key.used() >= self.limit.saturating_sub(RESERVE)

@@ -197,6 +197,36 @@ async fn both_ends_understand_each_other_through_new_keys_of_either() {
 }
 
 #[tokio::test]
+async fn a_new_key_that_is_asked_for_is_used_from_the_next_record_on() {
+    let (mut stream, theirs) = meet(Ours::Client, SUITES[1], |theirs| {
+        theirs.read_exact(&mut [0; 3])?;
+        theirs
+            .connection
+            .refresh_traffic_keys()
+            .map_err(io::Error::other)?;
+        theirs.write_all(b"x")?;
+        let mut answer = [0; 6];
+        theirs.read_exact(&mut answer)?;
+        Ok(answer)
+    })
+    .await;
+    for byte in *b"123" {
+        stream.write_u8(byte).await.unwrap();
+    }
+    let before = stream.sealed().unwrap();
+    assert!(before >= 3, "{before}");
+    stream.read_u8().await.unwrap();
+    assert_eq!(
+        stream.sealed(),
+        Some(before),
+        "nothing is sent for it alone"
+    );
+    stream.write_all(b"answer").await.unwrap();
+    assert_eq!(stream.sealed(), Some(1), "the first record of a new key");
+    assert_eq!(&theirs.join().unwrap().unwrap(), b"answer");
+}
+
+#[tokio::test]
 async fn what_comes_with_the_end_of_the_handshake_is_not_lost() {
     for length in [1, 100, 40_000] {
         let sent = bytes(length, 3);
