@@ -79,15 +79,7 @@ pub(crate) fn run(run: &mut Run<'_>) -> Result<()> {
 
 fn one_database(run: &mut Run<'_>, name: &str, flavor: Flavor, wanted: &[Measure]) -> Result<()> {
     say(&format!("starting {} and all pairs", flavor.name()));
-    let options = DatabaseOptions::default()
-        .without_tls()
-        .argument("--performance-schema=OFF")
-        .argument("--innodb-buffer-pool-size=256M");
-    let database = Database::start_with(flavor, &run.lab.place, &options)?;
-    let Address::Tcp { host, port } = *database.address() else {
-        bail!("the database has no port");
-    };
-    let address = SocketAddr::new(host, port);
+    let (_database, address) = started(run, flavor)?;
     sysbench::prepare(address)?;
     let mut pairs = run.pairs(address, Engine::MySql);
     let (scale, rounds) = (run.scale, run.options.rounds());
@@ -110,4 +102,17 @@ fn one_database(run: &mut Run<'_>, name: &str, flavor: Flavor, wanted: &[Measure
         pairs.rotate_left(step);
     }
     Ok(())
+}
+
+/// A database, and where it listens.
+pub(super) fn started(run: &Run<'_>, flavor: Flavor) -> Result<(Database, SocketAddr)> {
+    let options = DatabaseOptions::default()
+        .without_tls()
+        .argument("--performance-schema=OFF")
+        .argument("--innodb-buffer-pool-size=256M");
+    let database = Database::start_with(flavor, &run.lab.place, &options)?;
+    let Address::Tcp { host, port } = *database.address() else {
+        bail!("the database has no port");
+    };
+    Ok((database, SocketAddr::new(host, port)))
 }

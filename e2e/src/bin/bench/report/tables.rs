@@ -7,7 +7,7 @@ use crate::plot::number;
 use crate::targets::{ALL, Basis, Standing, Target, Verdict};
 
 /// What stands where there is no figure.
-fn none() -> String {
+pub(super) fn none() -> String {
     "-".to_owned()
 }
 
