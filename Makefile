@@ -61,7 +61,7 @@ bench: ## side by side with its peers, with release binaries; writes docs/perfor
 	target/release/bench $(if $(QUICK),--quick) $(if $(SOAK),--soak)
 
 .PHONY: bench-micro
-bench-micro: ## the copy loop, the MySQL login and certificate issuance by themselves
+bench-micro: ## the copy loop, the MySQL login and certificate issuance by themselves; the next bench shows the figures, too
 	$(CARGO) bench $(LOCKED) -p proto -p transport -p ca-service --benches
 
 .PHONY: fuzz

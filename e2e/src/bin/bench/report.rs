@@ -1,6 +1,7 @@
 //! What was found, for people.
 
 mod document;
+mod micro;
 mod plots;
 mod tables;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 
 use super::plots::Plot;
-use super::{Setting, tables};
+use super::{Setting, micro, tables};
 use crate::machine;
 use crate::peers::Peer;
 use crate::phases::soak::{CONNECTIONS, ENDS};
@@ -41,6 +41,7 @@ pub(super) fn write(
         number(100_000.0),
         soak(run)
     )?;
+    writeln!(text, "\n## Micro-benchmarks\n\n{}", micro::section())?;
     writeln!(text, "\n## All figures\n\n{FIGURES}\n")?;
     text += &tables::figures(run);
     writeln!(text, "\n## Machine and configurations\n")?;
