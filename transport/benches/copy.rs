@@ -12,8 +12,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, SubjectPublicKeyInfo,
 };
+use rustix::net::sockopt::set_tcp_congestion;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -92,10 +93,19 @@ fn clock() -> Clock {
     Arc::new(std::time::SystemTime::now)
 }
 
+/// A socket that will be paced by nothing: under bbr, the default of many machines, its pace would be measured.
+fn unpaced() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    set_tcp_congestion(&socket, "reno")?;
+    Ok(socket)
+}
+
 async fn pair() -> io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let listener = unpaced()?;
+    listener.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let listener = listener.listen(1)?;
     let address = listener.local_addr()?;
-    let (near, accepted) = tokio::try_join!(TcpStream::connect(address), listener.accept())?;
+    let (near, accepted) = tokio::try_join!(unpaced()?.connect(address), listener.accept())?;
     let (far, _) = accepted;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
