@@ -62,7 +62,7 @@ bench: ## side by side with its peers, with release binaries; writes docs/perfor
 
 .PHONY: bench-micro
 bench-micro: ## the copy loop, the MySQL login and certificate issuance by themselves; the next bench shows the figures, too
-	$(CARGO) bench $(LOCKED) -p proto -p transport -p ca-service --benches
+	$(CARGO) bench $(LOCKED) -p proto -p transport -p ca-service --bench '*'
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and cargo-fuzz)
