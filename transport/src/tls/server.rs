@@ -23,7 +23,7 @@ use super::found;
 use super::material::{Material, TrustRoots, serial_hex, time};
 use super::provider::{Time, provider};
 use super::shake::shake;
-use super::verify::{alerting, claimed_instance, parse, verify_client_certificate};
+use super::verify::{alerting, check_client, claimed_identity, parse};
 use super::{Dialect, TlsStream};
 use crate::Clock;
 use crate::deadline::before;
@@ -209,16 +209,17 @@ impl Judge {
         }
     }
 
-    fn judge(&self, leaf: &[u8], now: SystemTime) -> Result<ClientIdentity, CertificateProblem> {
-        let instance = claimed_instance(leaf)?;
-        let roots = self.served.client_roots(&instance);
-        let roots = roots.ok_or(CertificateProblem::NotServed(instance))?;
-        let identity = verify_client_certificate(leaf, &roots, now)?;
-        let parsed = parse(leaf)?;
+    fn judge(&self, der: &[u8], now: SystemTime) -> Result<ClientIdentity, CertificateProblem> {
+        let leaf = parse(der)?;
+        let identity = claimed_identity(&leaf)?;
+        let Some(roots) = self.served.client_roots(&identity.instance) else {
+            return Err(CertificateProblem::NotServed(identity.instance));
+        };
+        check_client(&leaf, der, &roots, now)?;
         Ok(ClientIdentity {
             identity,
-            serial: serial_hex(&parsed),
-            not_after: time(parsed.validity().not_after),
+            serial: serial_hex(&leaf),
+            not_after: time(leaf.validity().not_after),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use proto::{Identity, InstanceName};
+use proto::Identity;
 use rustls::CertificateError;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::client::verify_server_name;
@@ -30,15 +30,25 @@ pub fn verify_client_certificate(
     now: SystemTime,
 ) -> Result<Identity, CertificateProblem> {
     let leaf = parse(leaf_der)?;
-    let identity = identity(&leaf)?;
-    check_not_authority(&leaf)?;
+    let identity = claimed_identity(&leaf)?;
+    check_client(&leaf, leaf_der, roots, now)?;
+    Ok(identity)
+}
+
+/// Judges what a client certificate claims, the certificate parsed already.
+pub(super) fn check_client(
+    leaf: &X509Certificate<'_>,
+    leaf_der: &[u8],
+    roots: &TrustRoots,
+    now: SystemTime,
+) -> Result<(), CertificateProblem> {
+    check_not_authority(leaf)?;
     let der = CertificateDer::from(leaf_der);
     roots
         .clients
         .verify_client_cert(&der, &[], unix(now)?)
         .map_err(|error| problem(&error))?;
-    check_purpose(&leaf, Purpose::Client)?;
-    Ok(identity)
+    check_purpose(leaf, Purpose::Client)
 }
 
 /// Judges a server certificate as our CA issues it: from one of the roots, valid now, for server authentication and
@@ -54,9 +64,10 @@ pub fn verify_server_certificate(
 ) -> Result<(), CertificateProblem> {
     let leaf = parse(leaf_der)?;
     check_not_authority(&leaf)?;
-    check_server_chain(leaf_der, roots, now)?;
+    let der = CertificateDer::from(leaf_der);
+    let certificate = check_server_chain(&der, roots, now)?;
     check_purpose(&leaf, Purpose::Server)?;
-    if has_name(leaf_der, dns_name)? {
+    if names_host(&certificate, dns_name) {
         Ok(())
     } else {
         Err(wrong_name(dns_name.to_owned(), &leaf))
@@ -71,9 +82,10 @@ pub(super) fn verify_server_identity(
     expected: &ServerIdentity,
     now: SystemTime,
 ) -> Result<(), CertificateProblem> {
-    check_server_chain(leaf_der, roots, now)?;
+    let der = CertificateDer::from(leaf_der);
+    let certificate = check_server_chain(&der, roots, now)?;
     if let Some(dns_name) = &expected.dns_name
-        && has_name(leaf_der, dns_name)?
+        && names_host(&certificate, dns_name)
     {
         return Ok(());
     }
@@ -85,11 +97,6 @@ pub(super) fn verify_server_identity(
     }
 }
 
-/// The instance that a client certificate claims, before anything about it is verified: to find the roots.
-pub(super) fn claimed_instance(leaf_der: &[u8]) -> Result<InstanceName, CertificateProblem> {
-    Ok(identity(&parse(leaf_der)?)?.instance)
-}
-
 pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateProblem> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -97,7 +104,8 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, CertificateProble
     }
 }
 
-fn identity(leaf: &X509Certificate<'_>) -> Result<Identity, CertificateProblem> {
+/// Whom a client certificate claims to speak for, before anything about it is verified: to find the roots.
+pub(super) fn claimed_identity(leaf: &X509Certificate<'_>) -> Result<Identity, CertificateProblem> {
     let names = leaf
         .subject_alternative_name()
         .map_err(|_| CertificateProblem::Malformed)?
@@ -108,24 +116,29 @@ fn identity(leaf: &X509Certificate<'_>) -> Result<Identity, CertificateProblem> 
     }
 }
 
-fn check_server_chain(
-    leaf_der: &[u8],
+/// Judges who issued a server certificate; gives the certificate, parsed, for what is to be asked about its names.
+fn check_server_chain<'d>(
+    leaf_der: &'d CertificateDer<'_>,
     roots: &TrustRoots,
     now: SystemTime,
-) -> Result<(), CertificateProblem> {
-    let der = CertificateDer::from(leaf_der);
-    let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
+) -> Result<ParsedCertificate<'d>, CertificateProblem> {
+    let leaf = ParsedCertificate::try_from(leaf_der).map_err(|error| problem(&error))?;
     // Direct issuers only: what the peer sends beside its certificate is not looked at.
     verify_server_cert_signed_by_trust_anchor(&leaf, &roots.store, &[], unix(now)?, algorithms())
-        .map_err(|error| problem(&error))
+        .map_err(|error| problem(&error))?;
+    Ok(leaf)
 }
 
 /// Whether a host is among the alternative names: a DNS name or an IP address.
 pub(super) fn has_name(leaf_der: &[u8], host: &str) -> Result<bool, CertificateProblem> {
     let der = CertificateDer::from(leaf_der);
     let leaf = ParsedCertificate::try_from(&der).map_err(|error| problem(&error))?;
-    // No certificate has a name that is none.
-    Ok(ServerName::try_from(host).is_ok_and(|name| verify_server_name(&leaf, &name).is_ok()))
+    Ok(names_host(&leaf, host))
+}
+
+/// No certificate has a name that is none.
+fn names_host(leaf: &ParsedCertificate<'_>, host: &str) -> bool {
+    ServerName::try_from(host).is_ok_and(|name| verify_server_name(leaf, &name).is_ok())
 }
 
 #[derive(Clone, Copy)]
