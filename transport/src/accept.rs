@@ -1,5 +1,6 @@
 //! The loop that accepts: it never ends on an error and never passes its limit.
 
+mod accepted;
 mod callers;
 mod crew;
 mod listener;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::socket::{Peer, Socket};
+use accepted::Accepted;
 pub use callers::{Callers, Network, NotANetwork, Stranger};
 pub use crew::Crew;
 pub use listener::{Listener, UnixOptions, name_holder};
@@ -50,13 +52,13 @@ pub async fn accept_loop<C, L, CF, LF>(
     let mut limit_warning = Rarely::default();
     let mut next = Acceptor::new(listener, local.clone());
     loop {
-        let (socket, peer) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = cancel.cancelled() => return,
             accepted = next.accept() => accepted,
         };
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            begin(crew, socket, peer, |socket| {
+            begin(crew, accepted, |socket, peer| {
                 on_connection(socket, peer, permit)
             });
             continue;
@@ -65,7 +67,7 @@ pub async fn accept_loop<C, L, CF, LF>(
             warn!(code = %Code::Limit, %local, "connection limit reached");
         }
         if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            begin(crew, socket, peer, |socket| {
+            begin(crew, accepted, |socket, peer| {
                 let told = on_limit(socket, peer);
                 async move {
                     if tokio::time::timeout(REFUSAL_TIME, told).await.is_err() {
@@ -79,22 +81,22 @@ pub async fn accept_loop<C, L, CF, LF>(
 }
 
 /// Gives a connection to the crew.
-fn begin<F>(crew: &Crew, socket: Socket, peer: Peer, life: impl FnOnce(Socket) -> F)
+fn begin<F>(crew: &Crew, accepted: Accepted, life: impl FnOnce(Socket, Peer) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    if let Err(error) = crew.serve(socket, life) {
-        warn!(%error, %peer, "a connection could not be served");
+    if let Err(error) = crew.serve(accepted, life) {
+        warn!(%error, "a connection could not be served");
     }
 }
 
 /// Where connections come from: a listener, or a test's script of failures.
 trait Source {
-    fn accept(&self) -> impl Future<Output = io::Result<(Socket, Peer)>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<Accepted>> + Send;
 }
 
 impl Source for Listener {
-    fn accept(&self) -> impl Future<Output = io::Result<(Socket, Peer)>> + Send {
+    fn accept(&self) -> impl Future<Output = io::Result<Accepted>> + Send {
         Self::accept(self)
     }
 }
@@ -117,7 +119,7 @@ impl<S: Source> Acceptor<S> {
         }
     }
 
-    async fn accept(&mut self) -> (Socket, Peer) {
+    async fn accept(&mut self) -> Accepted {
         loop {
             match self.source.accept().await {
                 Ok(accepted) => {

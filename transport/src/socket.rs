@@ -1,8 +1,9 @@
-//! Sockets: TCP and Unix as one type, their options, and who is at the other end.
+//! Sockets: TCP and Unix as one type, and who is at the other end.
 
 mod dial;
 mod first;
 mod names;
+mod options;
 mod proxy;
 
 use std::fmt;
@@ -11,64 +12,18 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::runtime::Handle;
-use tracing::debug;
 
 pub use dial::{dial_tcp, dial_unix};
 pub use first::first;
 pub use names::{Names, ServiceAddress};
+pub use options::TcpOptions;
+#[cfg(test)]
+pub(crate) use options::pacing;
+pub(crate) use options::{is_tuned, tune, unpace};
 pub use proxy::{Exempt, Proxies, Proxy, dial_through};
-
-/// Options of a TCP leg. `TCP_NODELAY` is always on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpOptions {
-    /// Silence before the first probe.
-    pub keepalive_time: Duration,
-    /// Silence between probes.
-    pub keepalive_interval: Duration,
-    /// Probes without an answer until the connection is given up.
-    pub keepalive_retries: u32,
-    /// How long sent bytes may stay without acknowledgement (`TCP_USER_TIMEOUT`).
-    pub user_timeout: Duration,
-}
-
-impl Default for TcpOptions {
-    fn default() -> Self {
-        Self {
-            keepalive_time: Duration::from_secs(30),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_retries: 3,
-            user_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Sets the options of a TCP leg.
-///
-/// # Errors
-/// When the kernel refuses one of them.
-pub fn tune(stream: &TcpStream, options: &TcpOptions) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new()
-        .with_time(options.keepalive_time)
-        .with_interval(options.keepalive_interval)
-        .with_retries(options.keepalive_retries);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(options.user_timeout))?;
-    if stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback()) {
-        // A pacing congestion control (bbr) costs a third of the throughput where nothing can be lost.
-        if let Err(error) = socket.set_tcp_congestion(b"reno") {
-            debug!(%error, "loopback leg keeps the system's congestion control");
-        }
-    }
-    Ok(())
-}
 
 /// A connected stream socket of either kind.
 #[derive(Debug)]
@@ -77,27 +32,6 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
-}
-
-impl Socket {
-    /// The same connection, watched by another runtime: it wakes that one's tasks.
-    ///
-    /// # Errors
-    /// When it cannot be watched there.
-    pub(crate) fn moved_to(self, runtime: &Handle) -> io::Result<Self> {
-        match self {
-            Self::Tcp(stream) => {
-                let stream = stream.into_std()?;
-                let _there = runtime.enter();
-                TcpStream::from_std(stream).map(Self::Tcp)
-            }
-            Self::Unix(stream) => {
-                let stream = stream.into_std()?;
-                let _there = runtime.enter();
-                UnixStream::from_std(stream).map(Self::Unix)
-            }
-        }
-    }
 }
 
 impl Socket {
@@ -216,27 +150,5 @@ impl fmt::Display for Peer {
             (None, Some(uid)) => write!(f, "uid:{uid}"),
             (None, None) => f.write_str("unknown"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_tuned_leg_has_every_option() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        tune(&stream, &TcpOptions::default()).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(stream.nodelay().unwrap());
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 30);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 10);
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
-        let timeout = socket.tcp_user_timeout().unwrap();
-        assert_eq!(timeout, Some(Duration::from_secs(60)));
     }
 }

@@ -14,7 +14,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::socket::Socket;
+use super::accepted::Accepted;
+use crate::socket::{Peer, Socket};
 
 /// Serves connections, each on one core.
 #[derive(Clone, Debug)]
@@ -64,23 +65,25 @@ impl Crew {
         })
     }
 
-    /// Serves a connection on the core that serves the fewest. The socket wakes that core alone from then on.
+    /// Serves a connection on the core that serves the fewest. The socket wakes that core alone.
     ///
     /// # Errors
     /// When the socket cannot be watched there: it is closed.
-    pub(super) fn serve<F>(&self, socket: Socket, life: impl FnOnce(Socket) -> F) -> io::Result<()>
+    pub(super) fn serve<F>(
+        &self,
+        accepted: Accepted,
+        life: impl FnOnce(Socket, Peer) -> F,
+    ) -> io::Result<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let Some(core) = self.cores.iter().min_by_key(|core| core.connections.len()) else {
             return Ok(());
         };
+        let (socket, peer) = accepted.watched_by(core.elsewhere.as_ref())?;
         match &core.elsewhere {
-            None => core.connections.spawn(life(socket)),
-            Some(handle) => {
-                let socket = socket.moved_to(handle)?;
-                core.connections.spawn_on(life(socket), handle)
-            }
+            None => core.connections.spawn(life(socket, peer)),
+            Some(handle) => core.connections.spawn_on(life(socket, peer), handle),
         };
         Ok(())
     }

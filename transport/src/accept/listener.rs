@@ -1,34 +1,38 @@
 //! Listening sockets: TCP and Unix as one type.
 
 mod holder;
+mod tcp;
 mod unix;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
-use tracing::debug;
+use rustix::io::retry_on_intr;
+use rustix::net::{SocketFlags, accept_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use super::accepted::Accepted;
 use crate::error::BindError;
-use crate::socket::{Peer, Socket, TcpOptions, tune};
 pub use holder::name_holder;
 pub use unix::UnixOptions;
 
 /// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
+/// What accepted connections are from the first moment.
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 
 /// A listening socket of either kind.
 #[derive(Debug)]
-pub struct Listener {
-    kind: Kind,
-    options: TcpOptions,
-}
+pub struct Listener(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpListener),
-    Unix(UnixListener, unix::Placed),
+    Tcp(tcp::Tcp),
+    Unix(AsyncFd<UnixListener>, unix::Placed),
 }
 
 impl Listener {
@@ -37,46 +41,26 @@ impl Listener {
     /// # Errors
     /// What the kernel says; of a port that is taken, who has it.
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
-        Self::listen_tcp(addr).map_err(|error| name_holder(addr, error))
-    }
-
-    fn listen_tcp(addr: SocketAddr) -> io::Result<Self> {
-        let socket = if addr.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(addr)?;
-        Ok(Self {
-            kind: Kind::Tcp(socket.listen(BACKLOG)?),
-            options: TcpOptions::default(),
-        })
+        let listener = tcp::listen(addr).map_err(|error| name_holder(addr, error))?;
+        Self::from_std(listener)
     }
 
     /// Takes over a TCP listener that was bound before the runtime was there, for instance by root.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Self {
-            kind: Kind::Tcp(TcpListener::from_std(listener)?),
-            options: TcpOptions::default(),
-        })
+    pub fn from_std(listener: TcpListener) -> io::Result<Self> {
+        Ok(Self(Kind::Tcp(tcp::Tcp::new(listener)?)))
     }
 
     /// Takes over a Unix listener that somebody else made and keeps: its path stays when this is dropped.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+    pub fn from_std_unix(listener: UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let placed = unix::Placed::of_others(&listener)?;
-        Ok(Self {
-            kind: Kind::Unix(UnixListener::from_std(listener)?, placed),
-            options: TcpOptions::default(),
-        })
+        Ok(Self(Kind::Unix(watch(listener)?, placed)))
     }
 
     /// Listens on a Unix socket with these permission bits; its path is removed when the listener is dropped.
@@ -97,22 +81,17 @@ impl Listener {
     /// [`BindError`] says what is in the way.
     pub fn bind_unix_with(path: &Path, options: &UnixOptions) -> Result<Self, BindError> {
         let (listener, placed) = unix::bind(path, options)?;
-        Ok(Self {
-            kind: Kind::Unix(listener, placed),
-            options: TcpOptions::default(),
-        })
-    }
-
-    /// Uses other options for the TCP connections that it accepts.
-    #[must_use]
-    pub const fn with_options(mut self, options: TcpOptions) -> Self {
-        self.options = options;
-        self
+        let listener = watch(listener).map_err(|source| BindError::Io {
+            path: path.to_owned(),
+            doing: "watch",
+            source,
+        })?;
+        Ok(Self(Kind::Unix(listener, placed)))
     }
 
     /// Where it listens, for logs: an address or a path.
     pub fn local(&self) -> String {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(listener) => match listener.local_addr() {
                 Ok(addr) => addr.to_string(),
                 Err(_) => "unknown".to_owned(),
@@ -123,7 +102,7 @@ impl Listener {
 
     /// The address, over TCP.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(listener) => listener.local_addr().ok(),
             Kind::Unix(..) => None,
         }
@@ -133,32 +112,36 @@ impl Listener {
     ///
     /// # Errors
     /// What the kernel says; the listener can be used on.
-    pub async fn accept(&self) -> io::Result<(Socket, Peer)> {
-        match &self.kind {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match &self.0 {
             Kind::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
-                // A peer that is gone already fails its options: no reason to wait before the next.
-                if let Err(error) = tune(&stream, &self.options) {
-                    debug!(%error, %addr, "options of an accepted connection are not set");
-                }
-                let peer = Peer {
-                    addr: Some(addr),
-                    ..Peer::default()
-                };
-                Ok((Socket::Tcp(stream), peer))
+                Ok(Accepted::Tcp(stream, addr))
             }
             Kind::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
-                let caller = stream.peer_cred().ok();
-                let peer = Peer {
-                    addr: None,
-                    uid: caller.map(|caller| caller.uid()),
-                    gid: caller.map(|caller| caller.gid()),
-                };
-                Ok((Socket::Unix(stream), peer))
+                let socket = next(listener, |at| accept_with(at, FLAGS)).await?;
+                Ok(Accepted::Unix(socket.into()))
             }
         }
     }
+}
+
+/// Has the current runtime wake whoever waits for a listener's next connection.
+fn watch<L: AsRawFd>(listener: L) -> io::Result<AsyncFd<L>> {
+    #[expect(
+        deprecated,
+        reason = "what its unsafe successor asks for holds: listeners of std keep one open descriptor all their lives"
+    )]
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+/// Waits for a listener's next connection and takes it, without having the runtime watch it: another one may serve it.
+async fn next<L: AsRawFd, A>(
+    listener: &AsyncFd<L>,
+    accept: impl Fn(&L) -> rustix::io::Result<A>,
+) -> io::Result<A> {
+    let accept = |listener: &L| Ok(retry_on_intr(|| accept(listener))?);
+    listener.async_io(Interest::READABLE, accept).await
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Tests of the accept loop.
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -12,11 +13,11 @@ use super::*;
 /// Fails as often as told, then gives connections.
 struct Failing {
     failures: Mutex<u32>,
-    socket: Mutex<Vec<Socket>>,
+    accepted: Mutex<Vec<Accepted>>,
 }
 
 impl Source for Failing {
-    async fn accept(&self) -> io::Result<(Socket, Peer)> {
+    async fn accept(&self) -> io::Result<Accepted> {
         {
             let mut left = self.failures.lock().unwrap();
             if *left > 0 {
@@ -25,9 +26,9 @@ impl Source for Failing {
                 return Err(io::Error::from_raw_os_error(24));
             }
         }
-        let socket = self.socket.lock().unwrap().pop();
-        match socket {
-            Some(socket) => Ok((socket, Peer::default())),
+        let accepted = self.accepted.lock().unwrap().pop();
+        match accepted {
+            Some(accepted) => Ok(accepted),
             None => std::future::pending().await,
         }
     }
@@ -38,7 +39,7 @@ async fn accepting_goes_on_after_failures_and_waits_up_to_a_second_between_them(
     let (one, _) = UnixStream::pair().unwrap();
     let source = Failing {
         failures: Mutex::new(20),
-        socket: Mutex::new(vec![Socket::Unix(one)]),
+        accepted: Mutex::new(vec![Accepted::Unix(one)]),
     };
     let mut acceptor = Acceptor::new(source, "test".into());
     let start = Instant::now();

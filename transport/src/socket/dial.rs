@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
-use super::{Names, TcpOptions, first, tune};
+use super::{Names, TcpOptions, first, tune, unpace};
 use crate::deadline::before;
 use crate::error::{DialError, Tried};
 
@@ -41,24 +41,12 @@ pub(super) async fn dial_named(
     let target = target(host, port);
     let dialled = before(deadline, async {
         let addresses = resolve(names, host, port).await?;
-        race(addresses, &target).await
+        race(addresses, options, &target).await
     });
-    let stream = match dialled.await {
-        Some(stream) => stream?,
-        None => return Err(DialError::Deadline { target }),
-    };
-    let unreachable = |source| match stream.peer_addr() {
-        Ok(addr) => DialError::Unreachable {
-            target: target.clone(),
-            tried: Tried(vec![(addr, source)]),
-        },
-        Err(_) => DialError::Resolve {
-            host: host.to_owned(),
-            source,
-        },
-    };
-    tune(&stream, options).map_err(unreachable)?;
-    Ok(stream)
+    match dialled.await {
+        Some(dialled) => dialled,
+        None => Err(DialError::Deadline { target }),
+    }
 }
 
 /// Connects to a Unix socket.
@@ -127,10 +115,17 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// The first connection that stands.
-async fn race(addresses: Vec<SocketAddr>, target: &str) -> Result<TcpStream, DialError> {
-    let attempts = addresses.into_iter().map(|addr| async move {
-        let connected = TcpStream::connect(addr).await;
-        connected.map_err(|error| (addr, error))
+async fn race(
+    addresses: Vec<SocketAddr>,
+    options: &TcpOptions,
+    target: &str,
+) -> Result<TcpStream, DialError> {
+    let attempts = addresses.into_iter().map(|addr| {
+        let options = *options;
+        async move {
+            let connected = connect(addr, &options).await;
+            connected.map_err(|error| (addr, error))
+        }
     });
     let connected = first(attempts.collect(), STAGGER).await;
     connected.map_err(
@@ -141,10 +136,19 @@ async fn race(addresses: Vec<SocketAddr>, target: &str) -> Result<TcpStream, Dia
     )
 }
 
+async fn connect(addr: SocketAddr, options: &TcpOptions) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(addr).await?;
+    tune(&stream, options)?;
+    unpace(&stream, addr);
+    Ok(stream)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
+    use super::super::is_tuned;
+    use super::super::pacing::congestion;
     use super::*;
 
     fn soon() -> Instant {
@@ -181,7 +185,9 @@ mod tests {
         let live = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = live.local_addr().unwrap();
         let start = Instant::now();
-        let stream = race(vec![dead, addr], "db").await.unwrap();
+        let stream = race(vec![dead, addr], &TcpOptions::default(), "db")
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addr);
         let took = start.elapsed();
         assert!(took < STAGGER, "{took:?}");
@@ -194,7 +200,9 @@ mod tests {
         let addr = live.local_addr().unwrap();
         tokio::time::pause();
         let start = Instant::now();
-        let stream = race(vec![dead, addr], "db").await.unwrap();
+        let stream = race(vec![dead, addr], &TcpOptions::default(), "db")
+            .await
+            .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addr);
         let took = start.elapsed();
         assert!(took >= STAGGER, "the first address had no head start");
@@ -216,7 +224,9 @@ mod tests {
     #[tokio::test]
     async fn all_addresses_are_named_when_none_accepts() {
         let ((_a, first), (_b, second)) = (refusing(), refusing());
-        let error = race(vec![first, second], "db:3307").await.unwrap_err();
+        let options = TcpOptions::default();
+        let error = race(vec![first, second], &options, "db:3307").await;
+        let error = error.unwrap_err();
         let text = error.to_string();
         for part in ["db:3307", &first.to_string(), &second.to_string()] {
             assert!(text.contains(part), "{text}");
@@ -233,9 +243,14 @@ mod tests {
     async fn a_dialled_leg_is_tuned_and_brackets_are_taken_off() {
         let live = TcpListener::bind("[::1]:0").await.unwrap();
         let port = live.local_addr().unwrap().port();
+        let options = TcpOptions {
+            user_timeout: Duration::from_secs(7),
+            ..TcpOptions::default()
+        };
         for host in ["[::1]", "::1"] {
-            let stream = dial_tcp(host, port, &TcpOptions::default(), soon()).await;
-            assert!(stream.unwrap().nodelay().unwrap());
+            let stream = dial_tcp(host, port, &options, soon()).await.unwrap();
+            assert!(is_tuned(&stream, &options).unwrap());
+            assert_eq!(congestion(&stream), "reno");
         }
     }
 

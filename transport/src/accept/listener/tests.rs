@@ -6,20 +6,68 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::*;
+use crate::socket::{Peer, Socket, TcpOptions, is_tuned};
+
+async fn accept(listener: &Listener) -> (Socket, Peer) {
+    let accepted = listener.accept().await.unwrap();
+    accepted.watched_by(None).unwrap()
+}
 
 #[tokio::test]
 async fn an_accepted_tcp_connection_is_tuned_and_knows_its_peer() {
-    let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
-    let addr = listener.local_addr().unwrap();
-    assert_eq!(listener.local(), addr.to_string());
-    let client = TcpStream::connect(addr).await.unwrap();
-    let (socket, peer) = listener.accept().await.unwrap();
-    assert_eq!(peer.addr, Some(client.local_addr().unwrap()));
-    assert_eq!(peer.to_string(), client.local_addr().unwrap().to_string());
-    let Socket::Tcp(stream) = socket else {
-        panic!("not TCP");
-    };
-    assert!(stream.nodelay().unwrap());
+    let bound = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let handed = TcpListener::bind("127.0.0.1:0").unwrap();
+    for listener in [bound, Listener::from_std(handed).unwrap()] {
+        let addr = listener.local_addr().unwrap();
+        assert_eq!(listener.local(), addr.to_string());
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        let (mut socket, peer) = accept(&listener).await;
+        assert_eq!(peer.addr, Some(client.local_addr().unwrap()));
+        assert_eq!(peer.to_string(), client.local_addr().unwrap().to_string());
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(socket.read_u8().await.unwrap(), b'x');
+        let Socket::Tcp(stream) = socket else {
+            panic!("not TCP");
+        };
+        assert!(is_tuned(&stream, &TcpOptions::default()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_listener_waits_for_the_next_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db.sock");
+    let unix = Listener::bind_unix(&path, 0o600).unwrap();
+    let tcp = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = tcp.local_addr().unwrap();
+    for _ in 0..3 {
+        // It is asked before anybody has come, and again when that one is taken.
+        let (accepted, client) = tokio::join!(accept(&unix), async {
+            tokio::task::yield_now().await;
+            UnixStream::connect(&path).await
+        });
+        drop((accepted, client.unwrap()));
+        let (accepted, client) = tokio::join!(accept(&tcp), async {
+            tokio::task::yield_now().await;
+            TcpStream::connect(addr).await
+        });
+        drop((accepted, client.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_descriptor_that_does_not_listen_is_an_error_of_accepting() {
+    let (tcp, unix) = (
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap(),
+        socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap(),
+    );
+    for listener in [
+        Listener::from_std(tcp.into()).unwrap(),
+        Listener::from_std_unix(unix.into()).unwrap(),
+    ] {
+        let error = listener.accept().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
 }
 
 #[tokio::test]
@@ -33,7 +81,7 @@ async fn a_unix_socket_has_its_mode_knows_its_peer_and_goes_away_with_the_listen
         assert_eq!(found.permissions().mode() & 0o777, mode);
         assert_eq!(listener.local(), path.display().to_string());
         let mut client = UnixStream::connect(&path).await.unwrap();
-        let (mut socket, peer) = listener.accept().await.unwrap();
+        let (mut socket, peer) = accept(&listener).await;
         assert_eq!(peer.uid, Some(rustix::process::geteuid().as_raw()));
         client.write_all(b"x").await.unwrap();
         assert_eq!(socket.read_u8().await.unwrap(), b'x');
@@ -47,7 +95,7 @@ async fn a_stale_socket_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db.sock");
     // A standard listener does not unlink: this is what a killed process leaves.
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let _listener = Listener::bind_unix(&path, 0o600).unwrap();
     UnixStream::connect(&path).await.unwrap();
@@ -148,7 +196,7 @@ async fn an_abstract_name_stands_in_no_folder_and_can_be_taken_once() {
     assert_eq!(listener.local(), format!("@{name}"));
     let addr = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let _client = std::os::unix::net::UnixStream::connect_addr(&addr).unwrap();
-    let (_, peer) = listener.accept().await.unwrap();
+    let (_, peer) = accept(&listener).await;
     assert_eq!(peer.uid, Some(rustix::process::geteuid().as_raw()));
     assert_eq!(peer.gid, Some(rustix::process::getegid().as_raw()));
     assert!(!path.exists());

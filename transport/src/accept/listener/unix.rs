@@ -7,13 +7,14 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tracing::debug;
 
 use super::{BACKLOG, holder};
@@ -37,7 +38,7 @@ struct FileId(u64, u64);
 
 impl Placed {
     /// Where a listener stands that is not ours to remove.
-    pub(super) fn of_others(listener: &std::os::unix::net::UnixListener) -> io::Result<Self> {
+    pub(super) fn of_others(listener: &UnixListener) -> io::Result<Self> {
         use std::os::linux::net::SocketAddrExt as _;
         let address = listener.local_addr()?;
         let path = match (address.as_pathname(), address.as_abstract_name()) {
@@ -104,11 +105,9 @@ fn bind_abstract(path: &Path, name: &[u8]) -> Result<(UnixListener, Placed), Bin
 
 fn listen(path: &Path, socket: Socket) -> Result<UnixListener, BindError> {
     let io = |doing| move |source| failed(path, doing, source);
-    socket
-        .listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))
-        .map_err(io("listen on"))?;
+    socket.listen(BACKLOG).map_err(io("listen on"))?;
     socket.set_nonblocking(true).map_err(io("listen on"))?;
-    UnixListener::from_std(socket.into()).map_err(io("listen on"))
+    Ok(socket.into())
 }
 
 /// Where a socket goes: its folder, held open, and its name there.
