@@ -1,5 +1,7 @@
 //! Tunnels that are kept ready: applications get them, and never notice when there is none or one is no good.
 
+mod breath;
+
 use std::time::Duration;
 
 use daemon::exit::Exit;
