@@ -22,6 +22,8 @@ use crate::config::Place;
 use crate::serve::{self, Running};
 use crate::settings::Settings;
 
+/// Once the command has ended, so long its sessions have for ending in good order: what it said last still goes out.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// What shells answer for a command that cannot be run, and for one that is not there.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -38,6 +40,7 @@ pub(super) fn run(settings: Settings, command: &[OsString], patience: Duration) 
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    config.stop.drain_for = config.stop.drain_for.max(FAREWELL);
     // A command is told its port: any free one does, and many commands can run side by side.
     for instance in &mut config.instances {
         if let Place::Tcp { port, .. } = &mut instance.place {

@@ -88,6 +88,21 @@ async fn a_command_that_is_run_finds_the_tunnel_and_lends_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_leaves_behind_does_not_hold_the_tunnel_for_ever() {
+    let site = Site::new().await;
+    let length = GREETING.len();
+    let talk = format!(
+        "exec 3<>/dev/tcp/$MYSQL_HOST/$MYSQL_PORT; head -c {length} <&3 >&2; \
+         sleep 1000 >/dev/null 2>&1 & echo $!; exit 7"
+    );
+    let (code, left, err) = ended(&mut site.run(&[], &talk));
+    let killed = Command::new("kill").arg(left.trim()).status().unwrap();
+    assert!(killed.success(), "it was there to the end");
+    assert_eq!(code, Some(7), "{err}");
+    assert!(err.contains("sessions are cut open=1"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_file_that_others_may_read_is_warned_about_once_and_refused_when_that_is_asked_for() {
     let site = Site::new().await;
     let key = site.path("key.json");
