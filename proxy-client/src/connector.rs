@@ -188,7 +188,7 @@ impl Connector {
         let socket = self.dial(info, &options, deadline).await;
         let socket = socket.inspect_err(|_| self.refresher.suspect())?;
         legs.tcp = begun.elapsed();
-        let (stream, dialect) = info.tls.connect(socket, deadline).await?;
+        let (stream, dialect) = info.tls.begin(socket, deadline).await?;
         let took = begun.elapsed();
         legs.tls = took.saturating_sub(legs.tcp);
         let (mut tunnel, patience) = open(stream, dialect, info, hello, deadline).await?;

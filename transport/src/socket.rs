@@ -2,6 +2,7 @@
 
 mod dial;
 mod first;
+mod last;
 mod names;
 mod options;
 mod proxy;

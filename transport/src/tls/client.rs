@@ -12,6 +12,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::sign::SingleCertAndKey;
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use super::error::TlsError;
@@ -121,6 +122,24 @@ impl TlsClient {
     /// # Errors
     /// [`TlsError`] with the reason.
     pub async fn connect(
+        &self,
+        socket: impl Into<Socket>,
+        deadline: Instant,
+    ) -> Result<(TlsStream, Dialect), TlsError> {
+        let (mut stream, dialect) = self.begin(socket, deadline).await?;
+        match before(deadline, stream.flush()).await {
+            Some(flushed) => flushed.map_err(TlsError::from_io)?,
+            None => return Err(TlsError::Deadline),
+        }
+        Ok((stream, dialect))
+    }
+
+    /// The same for who has something to say at once: our last words of the handshake, among them our certificate, go out
+    /// with the first data that are written, or with a flush. The server waits for them.
+    ///
+    /// # Errors
+    /// [`TlsError`] with the reason.
+    pub async fn begin(
         &self,
         socket: impl Into<Socket>,
         deadline: Instant,

@@ -1,24 +1,29 @@
 //! The handshake: rustls decides, this carries its bytes. What comes after it is for [`super::record`].
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{CommonState, Error, ExtractedSecrets};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
-use super::record::{Key, Opener, Sealer, Secrets};
+use super::record::{CONTENT, Key, Opener, Sealer, Secrets};
 use super::stream::{Early, TlsStream};
-use crate::buffer::SIZE;
+use crate::buffer::{Buffer, SIZE};
 use crate::socket::Socket;
 
 /// Most bytes that may wait to be understood: the longest message of a handshake.
 const INCOMING: usize = 64 * 1024;
-/// Bytes read at a time.
-const STEP: usize = 4 * 1024;
+/// Bytes read at a time: what one side has to say finds room many times.
+const READ: usize = 16 * 1024;
+/// First room for what is to be said.
+const SAID: usize = 4 * 1024;
 // What comes with the end of the handshake finds room in one buffer.
-const _: () = assert!(INCOMING + STEP <= SIZE);
+const _: () = assert!(INCOMING + READ <= SIZE);
 
 /// One side of a handshake.
 pub(super) trait Side: Sized + Send {
@@ -83,6 +88,8 @@ impl Side for UnbufferedServerConnection {
 }
 
 /// Shakes hands. When that fails, the other side has been sent our alert, and the socket is given back.
+///
+/// A client's last words are not sent yet: they go with the first data, or with a flush.
 pub(super) async fn shake<S: Side>(
     side: S,
     mut socket: Socket,
@@ -110,7 +117,6 @@ struct Handshake<S> {
 /// What is to be done next.
 enum Step {
     Again,
-    Send,
     Read,
     Traffic,
     Failed(Error),
@@ -121,7 +127,6 @@ impl<S: Side> Handshake<S> {
         loop {
             match self.step() {
                 Step::Again => {}
-                Step::Send => self.send(socket).await?,
                 Step::Read => {
                     self.send(socket).await?;
                     self.read(socket).await?;
@@ -131,6 +136,7 @@ impl<S: Side> Handshake<S> {
                     self.send(socket).await?;
                     self.read(socket).await?;
                 }
+                Step::Traffic if self.outgoing.len() <= CONTENT => return Ok(()),
                 Step::Traffic => return self.send(socket).await,
                 Step::Failed(error) => {
                     self.encode_alert();
@@ -148,9 +154,10 @@ impl<S: Side> Handshake<S> {
         let step = match state {
             Err(error) => Step::Failed(error),
             Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
+            // It is, before anything is waited for.
             Ok(ConnectionState::TransmitTlsData(data)) => {
                 data.done();
-                Step::Send
+                Step::Again
             }
             Ok(ConnectionState::BlockedHandshake) => Step::Read,
             Ok(ConnectionState::WriteTraffic(_)) => Step::Traffic,
@@ -202,11 +209,18 @@ impl<S: Side> Handshake<S> {
                 "a handshake with too long messages".into(),
             )));
         }
-        let mut some = socket.take(STEP as u64);
-        match some.read_buf(&mut self.incoming).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
+        poll_fn(|cx| {
+            // Lent for the moment: whoever keeps us waiting holds no more than what was said.
+            let mut buffer = Buffer::lend();
+            let mut some = ReadBuf::new(buffer.get_mut(..READ).unwrap_or_default());
+            ready!(Pin::new(&mut *socket).poll_read(cx, &mut some))?;
+            self.incoming.extend_from_slice(some.filled());
+            Poll::Ready(match some.filled() {
+                [] => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(()),
+            })
+        })
+        .await
     }
 
     fn finish(self, socket: Socket) -> Result<TlsStream, (io::Error, Socket)> {
@@ -229,13 +243,13 @@ impl<S: Side> Handshake<S> {
             sealed: self.incoming,
             ..self.early
         };
-        Ok(TlsStream::new(socket, alpn, keys, &early))
+        Ok(TlsStream::new(socket, alpn, keys, &early, &self.outgoing))
     }
 }
 
 fn encode<D>(mut data: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Step {
     let begin = outgoing.len();
-    let mut room = STEP;
+    let mut room = SAID;
     loop {
         outgoing.resize(begin.saturating_add(room), 0);
         match data.encode(outgoing.get_mut(begin..).unwrap_or_default()) {

@@ -48,6 +48,8 @@ struct Inner {
     opened: Held,
     /// Sealed bytes for the socket.
     outgoing: Held,
+    /// The last words of the handshake, until the first data go with them. Before those nothing is sealed.
+    last_words: Held,
     /// The other side has said that no more will come.
     ended: bool,
     /// The other side wants us to use another key.
@@ -62,6 +64,7 @@ impl TlsStream {
         alpn: Option<Vec<u8>>,
         (opener, sealer, secrets): (Opener, Sealer, Box<dyn Secrets>),
         early: &Early,
+        last_words: &[u8],
     ) -> Self {
         Self(Box::new(Inner {
             socket,
@@ -72,6 +75,7 @@ impl TlsStream {
             incoming: Held::of(&early.sealed),
             opened: Held::of(&early.data),
             outgoing: Held::default(),
+            last_words: Held::of(last_words),
             ended: early.ended,
             new_key: false,
             failed: None,
@@ -181,6 +185,12 @@ impl Inner {
         if into.remaining() == 0 || self.open_or_fail(cx, into)? {
             return Poll::Ready(Ok(()));
         }
+        if !self.last_words.bytes().is_empty()
+            && let Poll::Ready(Err(error)) = self.poll_drain(cx)
+        {
+            // Why nobody listens any more is what there is to read.
+            tracing::debug!(%error, "the end of a handshake could not be sent");
+        }
         while ready!(self.poll_fill(cx))? {
             if self.open_or_fail(cx, into)? {
                 return Poll::Ready(Ok(()));
@@ -218,8 +228,28 @@ impl Inner {
 
     /// Writes what is sealed.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_drain_by(cx, |socket, cx, bytes| {
+            Pin::new(socket).poll_write(cx, bytes)
+        })
+    }
+
+    /// The last words of the handshake are the first to go; false when there are none.
+    fn begin_to_speak(&mut self) -> bool {
+        let has_some = !self.last_words.bytes().is_empty();
+        if has_some {
+            self.outgoing = std::mem::take(&mut self.last_words);
+        }
+        has_some
+    }
+
+    fn poll_drain_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll_write: impl Fn(&mut Socket, &mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
+        self.begin_to_speak();
         while !self.outgoing.bytes().is_empty() {
-            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, self.outgoing.bytes()))?;
+            let written = ready!(poll_write(&mut self.socket, cx, self.outgoing.bytes()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -231,8 +261,14 @@ impl Inner {
 
     /// Seals as much as fits into one batch, once the one before is out.
     fn poll_seal(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_drain(cx))?;
-        let data = data.get(..BATCH).unwrap_or(data);
+        // In one packet with the last words of the handshake, which leave room for one record.
+        let most = if self.begin_to_speak() {
+            CONTENT
+        } else {
+            ready!(self.poll_drain(cx))?;
+            BATCH
+        };
+        let data = data.get(..most).unwrap_or(data);
         for content in data.chunks(CONTENT) {
             self.seal(content)?;
         }
@@ -260,6 +296,7 @@ impl Inner {
     /// Seals an alert, unless there was one: nothing comes after it.
     fn seal_last(&mut self, alert: AlertDescription) -> Result<(), RecordError> {
         if let Some(mut sealer) = self.sealer.take() {
+            self.begin_to_speak();
             let sealed = sealer.alert(alert, self.outgoing.room())?;
             self.outgoing.grow(sealed);
         }
@@ -270,7 +307,8 @@ impl Inner {
         // An alert finds room when what was sealed before is out.
         ready!(self.poll_drain(cx))?;
         self.seal_last(AlertDescription::CloseNotify)?;
-        ready!(self.poll_drain(cx))?;
+        // In one packet with the end.
+        ready!(self.poll_drain_by(cx, |socket, cx, bytes| socket.poll_write_last(cx, bytes)))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

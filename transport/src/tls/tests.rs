@@ -4,6 +4,7 @@ mod client;
 mod database;
 mod hostile;
 mod interop;
+mod last_words;
 mod material;
 mod meeting;
 mod pki;
