@@ -290,6 +290,7 @@ impl Inner {
         }
         let sealed = sealer.data(content, self.outgoing.room())?;
         self.outgoing.grow(sealed);
+        self.opener.has_answered();
         Ok(())
     }
 

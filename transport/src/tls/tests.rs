@@ -7,6 +7,7 @@ mod interop;
 mod last_words;
 mod material;
 mod meeting;
+mod new_keys;
 mod pki;
 mod server;
 mod stream;

@@ -7,8 +7,8 @@ use super::key::Key;
 use super::messages::Messages;
 use super::{CONTENT, ENCRYPTED, HEADER, RecordError, TAG, kind};
 
-/// Most records without content in a row: they cost us time and bring nothing.
-const EMPTY: u8 = 32;
+/// Most records and messages in a row that bring no data, while none go the other way: they cost us time for nothing.
+const USELESS: u8 = 32;
 
 /// What was in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
 pub(crate) struct Opener {
     key: Key,
     messages: Messages,
-    empty: u8,
+    useless: u8,
 }
 
 impl Opener {
@@ -57,7 +57,7 @@ impl Opener {
         Self {
             key,
             messages: Messages::new(tickets),
-            empty: 0,
+            useless: 0,
         }
     }
 
@@ -90,25 +90,37 @@ impl Opener {
         if content.len() > CONTENT {
             return Err(RecordError::Overflow);
         }
-        match kind {
-            _ if kind != kind::HANDSHAKE && self.messages.is_amid() => Err(RecordError::Unexpected),
-            kind::DATA => self.data(content.len()),
-            kind::HANDSHAKE => self.messages.take(content),
-            kind::ALERT => alert(content),
-            _ => Err(RecordError::Unexpected),
-        }
+        let opened = match kind {
+            _ if kind != kind::HANDSHAKE && self.messages.is_amid() => {
+                return Err(RecordError::Unexpected);
+            }
+            kind::DATA if content.is_empty() => Opened::Nothing,
+            kind::DATA => Opened::Data(content.len()),
+            kind::HANDSHAKE => self.messages.take(content)?,
+            kind::ALERT => alert(content)?,
+            _ => return Err(RecordError::Unexpected),
+        };
+        self.judge(opened)
     }
 
-    const fn data(&mut self, length: usize) -> Result<Opened, RecordError> {
-        if length > 0 {
-            self.empty = 0;
-            return Ok(Opened::Data(length));
+    /// Data went the other way. A side that only listens may want new keys for as long as it does.
+    pub(crate) const fn has_answered(&mut self) {
+        self.useless = 0;
+    }
+
+    /// Counts what brings nothing. Of a message that is cut into records its end counts, and its length has a limit.
+    fn judge(&mut self, opened: Opened) -> Result<Opened, RecordError> {
+        match opened {
+            Opened::Data(_) => self.useless = 0,
+            Opened::Nothing | Opened::NewKey { .. } if !self.messages.is_amid() => {
+                self.useless = self.useless.saturating_add(1);
+            }
+            _ => {}
         }
-        self.empty = self.empty.saturating_add(1);
-        if self.empty > EMPTY {
+        if self.useless > USELESS {
             return Err(RecordError::Unexpected);
         }
-        Ok(Opened::Nothing)
+        Ok(opened)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The conformance suite of the record layer: the traces of RFC 8448, the rules of RFC 8446 sections 4.6, 5 and 6, and
 //! everything a hostile peer can make of them.
 
+mod flood;
+
 use proptest::prelude::*;
 use rustls::ConnectionTrafficSecrets;
 use rustls::crypto::cipher::{AeadKey, Iv};
@@ -222,21 +224,7 @@ fn types_that_nobody_knows_are_refused() {
 }
 
 #[test]
-fn a_few_records_without_content_are_harmless_and_a_flood_is_refused() {
-    let empty = || of_kind(b"", kind::DATA);
-    assert_eq!(
-        fate(false, &vec![empty(); 32]),
-        Ok(vec![Opened::Nothing; 32])
-    );
-    assert_eq!(
-        fate(false, &vec![empty(); 33]),
-        Err(RecordError::Unexpected)
-    );
-    let mut broken_by_data = vec![empty(); 32];
-    broken_by_data.push(of_kind(b"x", kind::DATA));
-    broken_by_data.extend(vec![empty(); 32]);
-    assert!(fate(false, &broken_by_data).is_ok());
-    // Nothing of the handshake protocol is empty.
+fn nothing_of_the_handshake_protocol_is_empty() {
     assert_eq!(
         fate(false, &[of_kind(b"", kind::HANDSHAKE)]),
         Err(RecordError::Unexpected)
