@@ -10,6 +10,7 @@ use proto::frame::{self, Answer, Hello, VERSION};
 use proto::{InstanceName, Refusal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,7 @@ use transport::tls::{Dialect, Material, ServedInstances, TlsPeer, TlsServer, Tru
 use crate::ca::Instance;
 use crate::pki::CaKey;
 use crate::time::Time;
+use crate::world::PATIENCE;
 
 /// What the database says first.
 pub(crate) const GREETING: &[u8] = b"\x05\0\0\0hello";
@@ -60,16 +62,26 @@ struct Inner {
     manner: Mutex<Manner>,
     /// How the next frame alone is answered.
     once: Mutex<Option<Manner>>,
-    /// How long it says that it waits for a frame, and how long it does.
+    /// How long it says that it waits for a frame; it does until told to lose its patience.
     patience: Mutex<Option<u32>>,
-    waits: Mutex<Duration>,
-    /// Handshakes that succeeded, and on which of them each frame came.
-    handshakes: AtomicUsize,
+    impatient: Notify,
+    /// Handshakes that were begun, how many of them are over, and on which of them each frame came.
+    begun: AtomicUsize,
+    over: AtomicUsize,
     used: Mutex<Vec<usize>>,
     hellos: Mutex<Vec<Hello>>,
     refused: Mutex<Vec<String>>,
     cut: Mutex<CancellationToken>,
     tasks: TaskTracker,
+}
+
+/// Counts a handshake that is over, however it ends.
+struct Over<'a>(&'a AtomicUsize);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 pub(crate) struct Agent {
@@ -94,8 +106,9 @@ impl Agent {
                 manner: Mutex::new(Manner::Serving),
                 once: Mutex::default(),
                 patience: Mutex::new(Some(60)),
-                waits: Mutex::new(Duration::from_secs(60)),
-                handshakes: AtomicUsize::new(0),
+                impatient: Notify::new(),
+                begun: AtomicUsize::new(0),
+                over: AtomicUsize::new(0),
                 used: Mutex::default(),
                 hellos: Mutex::default(),
                 refused: Mutex::default(),
@@ -137,13 +150,24 @@ impl Agent {
         *self.inner.patience.lock().unwrap() = seconds;
     }
 
-    pub(crate) fn waits(&self, time: Duration) {
-        *self.inner.waits.lock().unwrap() = time;
+    /// Who has not said yet what it wants is waited for no longer.
+    pub(crate) fn loses_patience(&self) {
+        self.inner.impatient.notify_waiters();
     }
 
-    /// How many handshakes have succeeded.
+    /// How many handshakes were begun: all whose other end has got anywhere.
     pub(crate) fn handshakes(&self) -> usize {
-        self.inner.handshakes.load(Ordering::SeqCst)
+        self.inner.begun.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the last of them is over. The client's end is over first, before its certificate has been judged.
+    pub(crate) async fn until_over(&self) {
+        let over = async {
+            while self.inner.over.load(Ordering::SeqCst) < self.handshakes() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, over).await.unwrap();
     }
 
     /// On which of them frames came, in their order.
@@ -191,6 +215,8 @@ impl Agent {
 impl Inner {
     async fn session(&self, socket: TcpStream) {
         let deadline = Instant::now() + Duration::from_secs(5);
+        let number = self.begun.fetch_add(1, Ordering::SeqCst);
+        let over = Over(&self.over);
         let mut peer = match self.tls.accept(socket, deadline).await {
             Ok(peer) => peer,
             Err(error) => {
@@ -199,12 +225,14 @@ impl Inner {
                 return;
             }
         };
-        let number = self.handshakes.fetch_add(1, Ordering::SeqCst);
+        drop(over);
         let mut manner = self.manner.lock().unwrap().clone();
         if peer.dialect == Dialect::Framed {
-            let waits = *self.waits.lock().unwrap();
-            let preamble = tokio::time::timeout(waits, self.preamble(&mut peer, number));
-            let Ok(Some(shown)) = preamble.await else {
+            let preamble = tokio::select! {
+                preamble = self.preamble(&mut peer, number) => preamble,
+                () = self.impatient.notified() => None,
+            };
+            let Some(shown) = preamble else {
                 return;
             };
             manner = shown;

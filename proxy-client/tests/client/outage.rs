@@ -83,7 +83,7 @@ async fn a_ca_that_goes_away_is_not_missed_while_the_certificate_is_valid() {
 #[tokio::test]
 async fn a_failed_renewal_keeps_the_certificate_until_it_really_ends() {
     let (world, _) = World::new().await;
-    let client = world.client().await;
+    let client = world.client_without_spares().await;
     client.assert_works().await;
     world
         .ca

@@ -94,7 +94,7 @@ async fn a_client_whose_clock_is_hours_ahead_or_behind_works() {
 async fn a_clock_that_is_set_back_does_not_revive_a_certificate() {
     let (mut world, _) = World::new().await;
     world.client_time = crate::time::Time::new();
-    let client = world.client().await;
+    let client = world.client_without_spares().await;
     client.assert_works().await;
     world.client_time.set_back(3600);
     client.assert_works().await;

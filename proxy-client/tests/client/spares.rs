@@ -34,17 +34,20 @@ impl Client {
         }
     }
 
-    /// Two applications that come shortly after each other, and two tunnels ready for those to come.
+    /// Two applications that come shortly after each other, and two tunnels ready for those to come, never more.
     async fn warmed(world: &World) -> Self {
-        let client = world.client().await;
-        client.warm_up().await;
+        let mut config = world.config(vec![world.instance("db1")]);
+        config.spare_tunnels = 2;
+        let client = world.client_of(config).await;
+        client.warm_up(world).await;
         client
     }
 
-    async fn warm_up(&self) {
+    async fn warm_up(&self, world: &World) {
         self.assert_works().await;
         self.assert_works().await;
         self.until_spares(2).await;
+        world.agent.until_over().await;
     }
 }
 
@@ -96,7 +99,7 @@ async fn a_tunnel_that_dies_when_it_is_used_is_replaced_by_a_fresh_one_and_nobod
             .map(|h| h.session_id.as_str())
             .collect();
         assert_eq!(ids[0], ids[1], "for one session");
-        client.warm_up().await;
+        client.warm_up(&world).await;
     }
     let no = Manner::Refusing(Refusal::new(Code::NoGrant, "no grant", "ask"));
     let hellos = world.agent.hellos().len();
@@ -131,7 +134,7 @@ async fn tunnels_whose_certificate_is_over_or_was_replaced_are_not_used() {
     assert!(last(&world.agent.used()) >= before, "over");
     assert_eq!(world.ca.issued(), 2);
 
-    client.warm_up().await;
+    client.warm_up(&world).await;
     let before = world.agent.handshakes();
     let running = client.running.as_ref().unwrap();
     running.served()[0].connector.refresher.refresh_now();
@@ -199,14 +202,11 @@ async fn none_are_kept_where_the_agent_does_not_wait_for_them_or_nobody_wants_th
 #[tokio::test]
 async fn an_agent_that_ends_them_is_not_stormed_and_applications_are_served() {
     let (world, _) = World::new().await;
-    // Less than it says: as an older one, or one that is crowded.
-    world.agent.waits(Duration::from_millis(300));
-    let mut config = world.config(vec![world.instance("db1")]);
-    config.spare_tunnels = 2;
-    let client = world.client_of(config).await;
-    client.warm_up().await;
-    let begun = Instant::now();
+    let client = Client::warmed(&world).await;
     let warmed = world.agent.handshakes();
+    let begun = Instant::now();
+    // Earlier than it says: as an older one, or one that is crowded.
+    world.agent.loses_patience();
     let more = async {
         while world.agent.handshakes() == warmed {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -255,7 +255,7 @@ async fn a_drain_does_not_wait_for_tunnels_that_are_ready() {
     let mut config = world.config(vec![world.instance("db1")]);
     config.stop.drain_for = Duration::from_secs(3600);
     let mut client = world.client_of(config).await;
-    client.warm_up().await;
+    client.warm_up(&world).await;
     let running = client.running.take().unwrap();
     let served = running.served();
     client.shutdown.request(Signal::Terminate);

@@ -109,6 +109,13 @@ impl World {
             .await
     }
 
+    /// The same without tunnels that are kept ready: what the agent sees is what applications wanted.
+    pub(crate) async fn client_without_spares(&self) -> Client {
+        let mut config = self.config(vec![self.instance("demo:eu:db1")]);
+        config.spare_tunnels = 0;
+        self.client_of(config).await
+    }
+
     /// The same without a background: all is done by connections.
     pub(crate) async fn lazy_client(&self) -> Client {
         let mut config = self.config(vec![self.instance("demo:eu:db1")]);

@@ -1,7 +1,6 @@
 //! Who took a tunnel that was ready comes first: the next one is made behind its back.
 
 use std::sync::mpsc;
-use std::time::Duration;
 
 use proto::frame::{Hello, Transport, VERSION};
 use tokio::io::AsyncReadExt as _;
@@ -45,18 +44,6 @@ impl Frozen {
     }
 }
 
-impl World {
-    /// Waits until so many handshakes are over at the agent, too: it is the last to know.
-    async fn until_handshakes(&self, count: usize) {
-        let over = async {
-            while self.agent.handshakes() < count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, over).await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn no_other_is_made_before_the_session_that_took_one_has_begun() {
     let (world, _) = World::new().await;
@@ -72,8 +59,9 @@ async fn no_other_is_made_before_the_session_that_took_one_has_begun() {
     };
     open().await;
     open().await;
-    world.until_handshakes(3).await;
     client.until_spares(1).await;
+    world.agent.until_over().await;
+    assert_eq!(world.agent.handshakes(), 3);
 
     let frozen = Frozen::new();
     let mut tunnel = open().await;
@@ -86,6 +74,6 @@ async fn no_other_is_made_before_the_session_that_took_one_has_begun() {
     }
     assert_eq!(world.agent.handshakes(), 3, "made before its time");
     frozen.thaw();
-    world.until_handshakes(4).await;
     client.until_spares(1).await;
+    assert_eq!(world.agent.handshakes(), 4);
 }
