@@ -10,5 +10,6 @@ mod meeting;
 mod new_keys;
 mod pki;
 mod server;
+mod steady;
 mod stream;
 mod verify;

@@ -22,7 +22,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-async fn tcp_pair() -> (TcpStream, TcpStream) {
+pub(super) async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(addr), listener.accept());
@@ -30,7 +30,7 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
 }
 
 /// The two ends of one encrypted connection.
-async fn tls_pair() -> (TlsStream, TlsStream) {
+pub(super) async fn tls_pair() -> (TlsStream, TlsStream) {
     let (clients, servers) = (Authority::new("client CA"), Authority::new("server CA"));
     let served = Served {
         roots: [(instance(), Arc::new(clients.roots()))].into(),
