@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use tokio::net::TcpStream;
 
 use crate::agent::GREETING;
-use crate::program::{Running, free_port};
+use crate::ports::free_port;
+use crate::program::Running;
 use crate::world::{World, assert_echoes, first_words};
 
 /// Hands over standard input, and standard output too when there are two names, then becomes the program.

@@ -1,7 +1,7 @@
 //! A double of the agent, with a database behind it that greets and then repeats what it hears.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use transport::tls::{Dialect, Material, ServedInstances, TlsPeer, TlsServer, Tru
 
 use crate::ca::Instance;
 use crate::pki::CaKey;
+use crate::ports::free_port;
 use crate::time::Time;
 use crate::world::PATIENCE;
 
@@ -91,7 +92,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) async fn start(time: &Time) -> Self {
-        Self::start_at(time, "127.0.0.1:0".parse().unwrap()).await
+        Self::start_at(time, (Ipv4Addr::LOCALHOST, free_port()).into()).await
     }
 
     pub(crate) async fn start_at(time: &Time, address: SocketAddr) -> Self {

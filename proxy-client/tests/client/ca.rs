@@ -1,7 +1,7 @@
 //! A double of the CA: issues what the agents' double accepts, counts what it is asked, and fails when told.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::pki::CaKey;
+use crate::ports::free_port;
 use crate::time::Time;
 
 /// One instance as the CA knows it.
@@ -94,7 +95,8 @@ pub(crate) struct Knowledge {
 impl Ca {
     /// A CA that runs.
     pub(crate) async fn start(time: &Time) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = (Ipv4Addr::LOCALHOST, free_port());
+        let listener = TcpListener::bind(address).await.unwrap();
         let counts = Arc::new(Counts::default());
         let ca = Self {
             address: listener.local_addr().unwrap(),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::agent::GREETING;
 use crate::ca::{Instance, Mood};
-use crate::program::free_port;
+use crate::ports::free_port;
 use crate::world::{Client, PATIENCE, World, assert_echoes, first_words, show};
 
 /// A world with `db1`, `db2` and `db3`.

@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::agent::GREETING;
-use crate::program::{Running, free_port, program};
+use crate::ports::free_port;
+use crate::program::{Running, program};
 use crate::world::{PATIENCE, World, first_words, write_private};
 
 /// A world whose key file lies in a folder.

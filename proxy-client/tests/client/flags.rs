@@ -6,6 +6,7 @@ use proxy_client::config::Http;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::ports::free_port;
 use crate::world::World;
 
 fn run(flags: &[&str]) -> (Option<i32>, String, String) {
@@ -169,10 +170,7 @@ fn the_version_has_googles_letter() {
 
 #[test]
 fn a_failed_connection_test_ends_with_1() {
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let endpoint = format!("--sqladmin-api-endpoint=http://127.0.0.1:{port}");
     let (code, _, text) = run(&[
         "p:r:a?port=1",
@@ -220,9 +218,7 @@ fn said(flags: &[&str]) -> String {
 #[test]
 fn a_wildcard_is_had_by_asking_for_it_and_warned_of_unless_callers_are_named() {
     const WARNING: &str = "name who may with --allow-from";
-    let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let wildcard = format!("p:r:a?address=0.0.0.0&port={port}");
     let loopback = format!("p:r:a?address=127.0.0.1&port={port}");
     let common = ["--token=t", "--sqladmin-api-endpoint=http://127.0.0.1:1"];
@@ -246,9 +242,7 @@ fn a_wildcard_is_had_by_asking_for_it_and_warned_of_unless_callers_are_named() {
 
 #[test]
 fn a_port_for_health_that_nobody_asked_for_is_said_to_wait() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let instance = format!("p:r:a?port={port}");
     let common = ["--token=t", "--sqladmin-api-endpoint=http://127.0.0.1:1"];
     let told = said(&[&[instance.as_str(), "--http-port=1"], &common[..]].concat());
@@ -263,10 +257,7 @@ fn a_port_for_health_that_nobody_asked_for_is_said_to_wait() {
 #[tokio::test]
 async fn metrics_are_below_the_namespace_that_is_given() {
     let (world, _) = World::new().await;
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let mut config = world.config(vec![world.instance("demo:eu:db1")]);
     config.metrics_namespace = Some("team".into());
     config.http = Some(Http {

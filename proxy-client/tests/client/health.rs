@@ -13,13 +13,13 @@ use proto::{Code, Refusal};
 
 use crate::agent::{GREETING, Manner};
 use crate::ca::Instance;
+use crate::ports::free_port;
 use crate::time::Time;
 use crate::world::{PATIENCE, World, first_words};
 
 /// A configuration with health and metrics at a free port.
 pub(crate) fn with_http(mut config: Config) -> (Config, u16) {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
+    let port = free_port();
     config.http = Some(Http {
         host: "127.0.0.1".into(),
         port,

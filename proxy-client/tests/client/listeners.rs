@@ -9,6 +9,7 @@ use proxy_client::config::{Address, InstanceConfig, Place};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::agent::GREETING;
+use crate::ports::free_port;
 use crate::world::{Client, PATIENCE, World, assert_echoes, error, first_words, show};
 
 fn on_socket(world: &World, path: &Path) -> InstanceConfig {
@@ -171,10 +172,7 @@ async fn an_abstract_name_is_served() {
 async fn a_request_on_the_port_for_it_ends_the_program_with_0_and_only_by_post() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (world, _) = World::new().await;
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let mut config = world.config(vec![world.instance("demo:eu:db1")]);
     config.quit_port = Some(port);
     let mut client = world.client_of(config).await;

@@ -25,6 +25,7 @@ mod many;
 mod names;
 mod outage;
 mod pki;
+mod ports;
 mod program;
 mod reach;
 mod refusals;

@@ -1,13 +1,13 @@
 //! The program itself: flags, exit codes, lines.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::agent::GREETING;
 use crate::ca::Instance;
+use crate::ports::free_port;
 use crate::world::{World, first_words, write_private};
 
 /// The program, without what the environment of the test has to say.
@@ -69,11 +69,6 @@ impl Running {
 }
 
 const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 #[test]
 fn wrong_settings_end_with_64_and_all_complaints() {

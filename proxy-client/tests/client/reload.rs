@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::agent::GREETING;
 use crate::ca::{Instance, Mood};
-use crate::program::{Running, free_port, program};
+use crate::ports::free_port;
+use crate::program::{Running, program};
 use crate::world::{PATIENCE, World, assert_echoes, first_words};
 
 /// The program at work, with its settings in a file and its log in another.

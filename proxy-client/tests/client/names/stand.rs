@@ -9,6 +9,7 @@ use proxy_client::config::{Failover, InstanceConfig, Refresh, Wanted};
 use crate::agent::Agent;
 use crate::ca::Instance;
 use crate::dns::Dns;
+use crate::ports::free_port;
 use crate::world::{Client, World};
 
 pub(super) const DOMAIN: &str = "db.corp.test";
@@ -28,8 +29,8 @@ impl Stand {
         let (world, one) = World::new().await;
         let other = world.ca.knows(Instance::new("demo:eu:db2"));
         let instances = [one, other];
-        let first = Agent::start_at(&world.time, (FIRST, 0).into()).await;
-        let port = first.address.port();
+        let port = free_port();
+        let first = Agent::start_at(&world.time, (FIRST, port).into()).await;
         let second = Agent::start_at(&world.time, SocketAddr::from((SECOND, port))).await;
         let agents = [first, second];
         for agent in agents.iter().chain([&world.agent]) {
