@@ -72,7 +72,7 @@ moves by one from round to round.
 the sample is repeated up to twice and the quietest is kept. After 15 minutes nothing is repeated any more, after 23 no round begins.
 * CPU time comes from `/proc` in steps of 10 ms. Kernel threads are nobody's.
 * TCP runs under reno in a network of its own: bbr, the default of many machines, paces loopback and hides differences.
-* All pairs: TLS 1.3, AES-256-GCM, ECDSA P-256 on both sides, client certificate verified. stunnel, HAProxy and nginx \
+* All pairs: TLS 1.3, AES-256-GCM (ghostunnel: AES-128-GCM), ECDSA P-256 on both sides, client certificate verified. stunnel, HAProxy and nginx \
 resume TLS sessions from the second connection on; ours makes a full handshake each time, but may have made it ahead of need.
 * Ours exchange keys by X25519 with ML-KEM-768, which quantum computers shall not break either: about a tenth of a handshake. \
 stunnel, HAProxy and nginx with Debian's OpenSSL exchange them by X25519 alone.
@@ -96,7 +96,7 @@ fn introduction(run: &Run<'_>) -> String {
         .collect();
     let count = |wanted: Verdict| ours.iter().filter(|verdict| **verdict == wanted).count();
     format!(
-        "What safety costs: our client and agent side by side with stunnel, HAProxy, nginx, Google's proxy, a relay without \
+        "What safety costs: our client and agent side by side with stunnel, HAProxy, nginx, ghostunnel, Google's proxy, a relay without \
          encryption, and the direct connection. `make bench` makes this document ({} rounds), `make bench QUICK=1` prints a \
          short form in three minutes.\n\n\
          **Of {} targets {} reach the goal, {} the floor, {} are missed, {} were not measured.**\n",
