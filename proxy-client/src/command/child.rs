@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -60,8 +61,14 @@ pub(super) fn run(settings: Settings, command: &[OsString], patience: Duration) 
         };
         let exit = lead(&running, command, patience, &mut signals).await;
         shutdown.request(Signal::Request);
-        running.until_stopped().await;
-        exit
+        let mut stopped = pin!(running.until_stopped());
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return exit,
+                // The command is gone: a signal is for us now, and asks to stop at once.
+                _ = signals.next() => shutdown.request(Signal::Request),
+            }
+        }
     })
 }
 

@@ -1,9 +1,11 @@
 //! The sub-commands beside a program at work, and the one that brings its own.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -101,6 +103,38 @@ async fn what_a_command_leaves_behind_does_not_hold_the_tunnel_for_ever() {
     assert!(killed.success(), "it was there to the end");
     assert_eq!(code, Some(7), "{err}");
     assert!(err.contains("sessions are cut open=1"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_cuts_short_what_a_command_leaves_behind() {
+    let site = Site::new().await;
+    let length = GREETING.len();
+    let talk = format!(
+        "trap '' USR1; exec 3<>/dev/tcp/$MYSQL_HOST/$MYSQL_PORT; head -c {length} <&3 >&2; \
+         sleep 1000 >/dev/null 2>&1 & echo $!; exit 7"
+    );
+    let mut command = site.run(&["--max-sigterm-delay=1000s"], &talk);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut run = command.spawn().unwrap();
+    let mut left = String::new();
+    let out = run.stdout.take().unwrap();
+    tokio::task::block_in_place(|| BufReader::new(out).read_line(&mut left).unwrap());
+    let signal = |name: &str, pid: &str| Command::new("kill").args([name, pid]).status().unwrap();
+    let begun = Instant::now();
+    let ended = loop {
+        // As long as the command lives a signal is for the command, which does not mind.
+        signal("-USR1", &run.id().to_string());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if let Some(status) = run.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it waits for who was left");
+    };
+    assert!(
+        signal("-KILL", left.trim()).success(),
+        "it was there to the end"
+    );
+    assert_eq!(ended.code(), Some(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
