@@ -18,7 +18,7 @@ use crate::peers::{Engine, Lab, Pair, Peer};
 use crate::sample::{self, say};
 
 /// After this no further round begins.
-const LONGEST: Duration = Duration::from_secs(23 * 60);
+const LONGEST: Duration = Duration::from_secs(27 * 60);
 
 /// All that a run holds.
 pub(crate) struct Run<'a> {

@@ -69,7 +69,7 @@ figures hold for this machine only, and everything that any of them does slows t
 * Rounds are interleaved: in each, every measure is taken at every peer before the next measure, and the order of peers \
 moves by one from round to round.
 * Before and after each sample the CPU time of all other processes is read. Where they had more than 10 % of the machine, \
-the sample is repeated up to twice and the quietest is kept. After 15 minutes nothing is repeated any more, after 23 no round begins.
+the sample is repeated up to twice and the quietest is kept. After 15 minutes nothing is repeated any more, after 27 no round begins.
 * CPU time comes from `/proc` in steps of 10 ms. Kernel threads are nobody's.
 * TCP runs under reno in a network of its own: bbr, the default of many machines, paces loopback and hides differences.
 * All pairs: TLS 1.3, AES-256-GCM (ghostunnel: AES-128-GCM), ECDSA P-256 on both sides, client certificate verified. stunnel, HAProxy and nginx \
