@@ -185,12 +185,7 @@ impl Inner {
         if into.remaining() == 0 || self.open_or_fail(cx, into)? {
             return Poll::Ready(Ok(()));
         }
-        if !self.last_words.bytes().is_empty()
-            && let Poll::Ready(Err(error)) = self.poll_drain(cx)
-        {
-            // Why nobody listens any more is what there is to read.
-            tracing::debug!(%error, "the end of a handshake could not be sent");
-        }
+        self.say_last_words(cx);
         while ready!(self.poll_fill(cx))? {
             if self.open_or_fail(cx, into)? {
                 return Poll::Ready(Ok(()));
@@ -231,6 +226,23 @@ impl Inner {
         self.poll_drain_by(cx, |socket, cx, bytes| {
             Pin::new(socket).poll_write(cx, bytes)
         })
+    }
+
+    /// Sends the last words of the handshake while nothing else is to be said: as far as the socket takes them, now and
+    /// whenever it is asked again.
+    fn say_last_words(&mut self, cx: &mut Context<'_>) {
+        while !self.last_words.bytes().is_empty() {
+            let bytes = self.last_words.bytes();
+            match Pin::new(&mut self.socket).poll_write(cx, bytes) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(written @ 1..)) => self.last_words.shrink(written),
+                // Why nobody listens any more is what there is to read.
+                Poll::Ready(ended) => {
+                    tracing::debug!(?ended, "the end of a handshake could not be sent");
+                    self.last_words = Held::default();
+                }
+            }
+        }
     }
 
     /// The last words of the handshake are the first to go; false when there are none.

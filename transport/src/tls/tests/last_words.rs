@@ -1,15 +1,18 @@
 //! A client's last words of the handshake: when they leave, and that they always do.
 
+use std::future::poll_fn;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rcgen::DnType;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::coop::poll_proceed;
 use tokio::time::Instant;
 
 use super::pki::{Authority, Hands, Served, client_params, instance, server_params};
@@ -132,6 +135,30 @@ async fn a_flush_a_read_and_an_end_send_them_too() {
         assert_eq!(peer.stream.read(&mut [0]).await.unwrap(), 0);
     })
     .await;
+}
+
+/// Reads when its task has had its turn: the socket takes nothing, and gives nothing, until the next.
+async fn read_out_of_turn(stream: &mut TlsStream) {
+    poll_fn(|cx| {
+        while let Poll::Ready(turn) = poll_proceed(cx) {
+            turn.made_progress();
+        }
+        let mut bytes = [0; 1];
+        let mut room = ReadBuf::new(&mut bytes);
+        assert!(Pin::new(&mut *stream).poll_read(cx, &mut room).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_sends_them_later_when_the_socket_takes_none_at_once() {
+    let read = async |stream: &mut TlsStream| {
+        read_out_of_turn(stream).await;
+        stream.read_u8().await.unwrap()
+    };
+    let say = async |mut peer: TlsPeer| peer.stream.write_all(b"!").await.unwrap();
+    assert_eq!(begun(ends(usual).await, nothing, read, say).await, b'!');
 }
 
 #[tokio::test]
