@@ -52,10 +52,9 @@ impl Place {
         self.address.ip
     }
 
-    /// A free port on the place's address.
+    /// A free port on the place's address, given once.
     pub fn free_port(&self) -> Result<u16> {
-        let listener = TcpListener::bind((self.address(), 0)).context("a free port")?;
-        Ok(listener.local_addr()?.port())
+        free_port_at(self.address())
     }
 }
 
@@ -120,6 +119,15 @@ mod tests {
     fn two_places_never_share_an_address() {
         let (one, two) = (Place::new("one").unwrap(), Place::new("two").unwrap());
         assert_ne!(one.address(), two.address());
+    }
+
+    #[test]
+    fn a_port_of_a_place_is_given_once() {
+        let place = Place::new("ports").unwrap();
+        let mut ports: Vec<u16> = (0..500).map(|_| place.free_port().unwrap()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 500);
     }
 
     #[test]
