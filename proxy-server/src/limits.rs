@@ -11,6 +11,7 @@ use proto::{AccountName, Code, Refusal};
 pub(crate) use spares::SparePermit;
 use spares::Spares;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use transport::accept::Source;
 
 /// How much the agent lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) struct Limits {
     ceilings: Ceilings,
     sessions: Arc<Semaphore>,
     accounts: Arc<Counts<AccountName>>,
-    sources: Arc<Counts<IpAddr>>,
+    sources: Arc<Counts<Source>>,
     spares: Spares,
 }
 
@@ -64,12 +65,12 @@ impl Limits {
     }
 
     /// Room for one more handshake from an address; a peer without one (a Unix socket) always has it.
-    pub(crate) fn handshake(&self, source: Option<IpAddr>) -> Option<Option<Counted<IpAddr>>> {
+    pub(crate) fn handshake(&self, source: Option<IpAddr>) -> Option<Option<Counted<Source>>> {
         let Some(source) = source else {
             return Some(None);
         };
         self.sources
-            .take(prefix(source), self.ceilings.handshakes_per_source)
+            .take(Source::of(source), self.ceilings.handshakes_per_source)
             .map(Some)
     }
 
@@ -112,17 +113,6 @@ impl Limits {
                 most,
             )
         })
-    }
-}
-
-/// What one stranger can choose freely counts as one: of IPv6 that is a /64.
-fn prefix(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            [a, b, c, d, 0, 0, 0, 0].into()
-        }
     }
 }
 

@@ -4,6 +4,7 @@ mod accepted;
 mod callers;
 mod crew;
 mod listener;
+mod source;
 
 use std::io;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use accepted::Accepted;
 pub use callers::{Callers, Network, NotANetwork, Stranger};
 pub use crew::Crew;
 pub use listener::{Listener, UnixOptions, name_holder};
+pub use source::Source;
 
 /// First and longest wait after an accept that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -90,29 +92,29 @@ where
     }
 }
 
-/// Where connections come from: a listener, or a test's script of failures.
-trait Source {
+/// A listener, or a test's script of failures.
+trait Incoming {
     fn accept(&self) -> impl Future<Output = io::Result<Accepted>> + Send;
 }
 
-impl Source for Listener {
+impl Incoming for Listener {
     fn accept(&self) -> impl Future<Output = io::Result<Accepted>> + Send {
         Self::accept(self)
     }
 }
 
-/// A source that waits after a failure and goes on: out of descriptors today, fine in a moment.
-struct Acceptor<S> {
-    source: S,
+/// A listener that waits after a failure and goes on: out of descriptors today, fine in a moment.
+struct Acceptor<I> {
+    incoming: I,
     local: String,
     backoff: Duration,
     warning: Rarely,
 }
 
-impl<S: Source> Acceptor<S> {
-    fn new(source: S, local: String) -> Self {
+impl<I: Incoming> Acceptor<I> {
+    fn new(incoming: I, local: String) -> Self {
         Self {
-            source,
+            incoming,
             local,
             backoff: BACKOFF.0,
             warning: Rarely::default(),
@@ -121,7 +123,7 @@ impl<S: Source> Acceptor<S> {
 
     async fn accept(&mut self) -> Accepted {
         loop {
-            match self.source.accept().await {
+            match self.incoming.accept().await {
                 Ok(accepted) => {
                     self.backoff = BACKOFF.0;
                     return accepted;

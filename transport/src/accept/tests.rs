@@ -16,7 +16,7 @@ struct Failing {
     accepted: Mutex<Vec<Accepted>>,
 }
 
-impl Source for Failing {
+impl Incoming for Failing {
     async fn accept(&self) -> io::Result<Accepted> {
         {
             let mut left = self.failures.lock().unwrap();
