@@ -152,6 +152,26 @@ impl Service {
     }
 }
 
+/// Warns of grants from before `grant` refused them: agents refuse their accounts.
+async fn warn_of_unenforceable(app: &App) -> Result<()> {
+    for instance in app.registry.instances().await? {
+        if instance.engine().enforces_narrowing() {
+            continue;
+        }
+        let permissions = app.registry.permissions(&instance).await?;
+        for permission in permissions.iter().filter(|one| one.is_narrowed()) {
+            warn!(
+                instance = %instance.name,
+                account = %permission.account,
+                database_version = instance.database_version,
+                "this grant names database users or schemas, which agents cannot check with this database: \
+                they refuse the account; ungrant it, and grant it without --db-user and --schema"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Says what an operator should know about: CAs that cannot be used, and certificates whose making was cut short.
 async fn report(app: &App) -> Result<()> {
     for instance in app.registry.instances().await? {
@@ -161,6 +181,7 @@ async fn report(app: &App) -> Result<()> {
             }
         }
     }
+    warn_of_unenforceable(app).await?;
     let cut_short: Vec<(String, String)> =
         sqlx::query_as("SELECT serial, instance FROM certificates WHERE state = 'started'")
             .fetch_all(app.registry.store().read())

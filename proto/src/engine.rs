@@ -29,6 +29,16 @@ impl Engine {
         }
     }
 
+    /// Whether the agent reads user and schema of every login, and so can enforce a grant that names them.
+    ///
+    /// An engine that is added later must say so here; until then its narrowed grants are refused.
+    pub const fn enforces_narrowing(self) -> bool {
+        match self {
+            Self::Mysql => true,
+            Self::Postgres | Self::Tcp => false,
+        }
+    }
+
     /// The port on which applications expect this engine; `None` where there is no such habit.
     pub const fn default_port(self) -> Option<u16> {
         match self {

@@ -41,6 +41,15 @@ impl Policy {
     pub(crate) fn accounts(&self) -> usize {
         self.grants.len()
     }
+
+    /// How many of these are refused because the engine cannot enforce their grants.
+    pub(crate) fn unenforceable(&self) -> usize {
+        if self.engine.enforces_narrowing() {
+            return 0;
+        }
+        let grants = self.grants.values();
+        grants.filter(|grant| grant.is_narrowed()).count()
+    }
 }
 
 /// A policy, and until when it may be believed without hearing from the CA: the end of the agent's own certificate.
@@ -99,9 +108,13 @@ pub(crate) fn decide(
         .grants
         .get(&identity.account)
         .ok_or_else(|| no_grant(identity))?;
+    let engine = standing.policy.engine;
+    if grant.is_narrowed() && !engine.enforces_narrowing() {
+        return Err(not_enforceable(identity, engine));
+    }
     Ok(Admitted {
         grant: grant.clone(),
-        engine: standing.policy.engine,
+        engine,
     })
 }
 
@@ -187,6 +200,19 @@ fn no_grant(identity: &Identity) -> Refusal {
             identity.account, identity.instance
         ),
         "ask the CA's administrator for a grant with role client",
+    )
+}
+
+/// Refuses a grant that would let in more users than it names.
+fn not_enforceable(identity: &Identity, engine: Engine) -> Refusal {
+    Refusal::new(
+        Code::NoGrant,
+        format!(
+            "the grant of {} on {} names database users or schemas, which the agent can check \
+            with MySQL and MariaDB only; this instance's engine is {engine}",
+            identity.account, identity.instance
+        ),
+        "ask the CA's administrator for a grant without --db-user and --schema",
     )
 }
 

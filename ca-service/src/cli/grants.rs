@@ -12,6 +12,11 @@ const MAX_NAME: usize = 128;
 /// Most names in a grant.
 const MAX_NAMES: usize = 64;
 
+/// The limits of `--schema`, for the operator who uses it.
+const SCHEMAS_AT_LOGIN: &str = "\nSchemas are checked where a login or a change of user names one. Statements are not read:\n\
+    `USE other` and `SELECT ... FROM other.t` are for the database to refuse. Revoke the database\n\
+    user's privileges on other schemas there.\n";
+
 /// Whose grant on what.
 #[derive(Args)]
 struct Subject {
@@ -33,10 +38,10 @@ struct Subject {
 pub(super) struct Grant {
     #[command(flatten)]
     subject: Subject,
-    /// Only as this database user (may be repeated; default: any)
+    /// Only as this database user; MySQL and MariaDB only (may be repeated; default: any)
     #[arg(long = "db-user", value_name = "USER")]
     db_users: Vec<String>,
-    /// Only to this schema (may be repeated; default: any)
+    /// Only this schema may be named at login; MySQL and MariaDB only, statements are not checked (may be repeated; default: any)
     #[arg(long = "schema", value_name = "SCHEMA")]
     schemas: Vec<String>,
     /// Succeed when the same grant exists already
@@ -54,11 +59,6 @@ pub(super) struct Ungrant {
 impl Grant {
     pub(super) async fn run(&self) -> Result<()> {
         let subject = &self.subject;
-        if subject.role != Role::Client && !(self.db_users.is_empty() && self.schemas.is_empty()) {
-            return Err(Error::Invalid(
-                "--db-user and --schema narrow role client only".to_owned(),
-            ));
-        }
         check_names("--db-user", &self.db_users)?;
         check_names("--schema", &self.schemas)?;
         let registry = subject.place.registry().await?;
@@ -76,7 +76,14 @@ impl Grant {
             .await?;
         let mut shown = row(&permission);
         shown["instance"] = instance.name.to_string().into();
-        output::one(subject.place.format, &shown)
+        if !permission.schemas.is_empty() {
+            shown["schemasCheckedAt"] = "login".into();
+        }
+        output::one(subject.place.format, &shown)?;
+        if permission.schemas.is_empty() {
+            return Ok(());
+        }
+        output::hint(subject.place.format, SCHEMAS_AT_LOGIN)
     }
 }
 

@@ -57,6 +57,33 @@ impl Role {
     }
 }
 
+impl Permission {
+    /// Whether it names database users or schemas.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        !(self.db_users.is_empty() && self.schemas.is_empty())
+    }
+}
+
+/// Refuses users and schemas that no agent can check with the instance's engine.
+fn check_narrowing(instance: &Instance, permission: &Permission) -> Result<()> {
+    if !permission.is_narrowed() {
+        return Ok(());
+    }
+    if permission.role != Role::Client {
+        return Err(Error::Invalid(
+            "--db-user and --schema narrow role client only".to_owned(),
+        ));
+    }
+    if instance.engine().enforces_narrowing() {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "--db-user and --schema hold with MySQL and MariaDB only, and {} is a {}: agents would refuse \
+        this grant; leave them out and limit the account in the database itself",
+        instance.name, instance.database_version
+    )))
+}
+
 impl FromStr for Role {
     type Err = Error;
 
@@ -121,6 +148,7 @@ impl Registry {
         permission: &Permission,
         if_not_exists: bool,
     ) -> Result<()> {
+        check_narrowing(instance, permission)?;
         let list = |names: &[String]| Value::from(names).to_string();
         let mut write = self.store.write().await?;
         let made = sqlx::query(

@@ -2,7 +2,7 @@
 
 mod update;
 
-use proto::InstanceName;
+use proto::{Engine, InstanceName};
 use serde_json::{Value, json};
 use sqlx::FromRow;
 
@@ -87,6 +87,11 @@ impl TryFrom<Row> for Instance {
 }
 
 impl Instance {
+    /// The protocol that its database version stands for.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine::of_database_version(&self.database_version)
+    }
+
     /// Where applications find its agent, by the administrator's word: the address, then the further names.
     pub(crate) fn hosts(&self) -> Vec<Host> {
         let told = std::iter::once(&self.address).chain(&self.names);

@@ -335,3 +335,70 @@ async fn a_moved_endpoint_is_the_audience_of_key_files_made_after_it() {
     let told = told["error_description"].as_str().unwrap();
     assert!(told.contains("https://moved.test/token"), "{told}");
 }
+
+#[test]
+fn a_grant_that_no_agent_could_enforce_is_refused_with_the_reason() {
+    let site = Site::new();
+    site.account("app", "client");
+    for (number, version) in ["POSTGRES_15", "SQLSERVER_2022", "TCP_REDIS"]
+        .into_iter()
+        .enumerate()
+    {
+        let name = format!("other{number}");
+        site.ok(&[
+            "instances",
+            "create",
+            &name,
+            "--address",
+            "127.0.0.1",
+            "--database-version",
+            version,
+        ]);
+        let grant = ["grant", "--instance", &name, "--service-account", "app"];
+        let grant = [&grant[..], &["--role", "client"]].concat();
+        for narrowed in [
+            &["--db-user", "u"][..],
+            &["--schema", "s"],
+            &["--db-user", "u", "--schema", "s", "--if-not-exists"],
+            &["--db-user", "u", "--format", "json"],
+        ] {
+            let (code, told) = site.fails(&[&grant[..], narrowed].concat());
+            assert_eq!(code, 64, "{told}");
+            for expected in ["MySQL and MariaDB only", version] {
+                assert!(told.contains(expected), "{expected} in {told}");
+            }
+        }
+        let described = site.json(&["instances", "describe", &name]);
+        assert_eq!(described["grants"], json!([]));
+        site.ok(&grant);
+    }
+}
+
+#[test]
+fn a_grant_that_names_schemas_says_that_statements_are_not_checked() {
+    let site = Site::new();
+    site.account("app", "client");
+    let grant = ["grant", "--instance", "db1", "--service-account", "app"];
+    let grant = [&grant[..], &["--role", "client", "--schema", "reports"]].concat();
+    site.ok(&[
+        "ungrant",
+        "--instance",
+        "db1",
+        "--service-account",
+        "app",
+        "--role",
+        "client",
+    ]);
+    let told = site.ok(&grant);
+    assert!(told.contains("`USE other`"), "{told}");
+    site.ok(&[
+        "ungrant",
+        "--instance",
+        "db1",
+        "--service-account",
+        "app",
+        "--role",
+        "client",
+    ]);
+    assert_eq!(site.json(&grant)["schemasCheckedAt"], "login");
+}

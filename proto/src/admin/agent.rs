@@ -67,3 +67,10 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<String>,
 }
+
+impl Grant {
+    /// Whether the grant names database users or schemas.
+    pub fn is_narrowed(&self) -> bool {
+        !(self.db_users.is_empty() && self.schemas.is_empty())
+    }
+}

@@ -12,10 +12,15 @@ fn identity(instance: &str, account: &str) -> Identity {
 }
 
 fn grant(account: &str) -> Grant {
+    narrowed(account, &["app"], &[])
+}
+
+fn narrowed(account: &str, users: &[&str], schemas: &[&str]) -> Grant {
+    let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     Grant {
         service_account: account.parse().unwrap(),
-        db_users: vec!["app".to_owned()],
-        schemas: vec![],
+        db_users: owned(users),
+        schemas: owned(schemas),
     }
 }
 
@@ -24,7 +29,7 @@ fn settings(accounts: &[&str]) -> AgentSettings {
         kind: String::new(),
         revision: 1,
         connection_name: "p:r:i".parse().unwrap(),
-        database_version: "POSTGRES_17".into(),
+        database_version: "MYSQL_8_4".into(),
         client_ca_cert: String::new(),
         server_ca_cert: String::new(),
         server_names: Vec::new(),
@@ -126,13 +131,13 @@ fn the_terms_of_the_grant_come_with_the_admission() {
     let policy = policy(&["other@p.iam.x", "app@p.iam.x"]);
     let admitted = decide(asking, Some(standing(&policy)), NOW).unwrap();
     assert_eq!(admitted.grant, grant("app@p.iam.x"));
-    assert_eq!(admitted.engine, Engine::Postgres);
+    assert_eq!(admitted.engine, Engine::Mysql);
 }
 
 #[test]
 fn the_operators_engine_wins_over_the_databases_version() {
     let of = |engine| Policy::new(settings(&[]), engine).engine;
-    assert_eq!(of(None), Engine::Postgres);
+    assert_eq!(of(None), Engine::Mysql);
     assert_eq!(of(Some(Engine::Tcp)), Engine::Tcp);
 }
 
@@ -142,7 +147,57 @@ fn who_does_not_say_who_it_is_gets_in_only_while_the_cas_word_is_believed() {
     let ask = |standing, now| open(standing, now).map_err(|refusal| refusal.code);
     assert_eq!(ask(None, NOW), Err(Code::CaUnreachable));
     let last = NOW + BELIEVED_FOR;
-    assert_eq!(ask(Some(standing(&policy)), last), Ok(Engine::Postgres));
+    assert_eq!(ask(Some(standing(&policy)), last), Ok(Engine::Mysql));
     let late = last + Duration::from_secs(1);
     assert_eq!(ask(Some(standing(&policy)), late), Err(Code::CaUnreachable));
+}
+
+#[test]
+fn a_narrowed_grant_is_refused_by_every_engine_whose_logins_are_not_read() {
+    const APP: &str = "app@p.iam.x";
+    let wide = narrowed(APP, &[], &[]);
+    let narrow = [
+        narrowed(APP, &["app"], &[]),
+        narrowed(APP, &[], &["reports"]),
+        narrowed(APP, &["app"], &["reports"]),
+    ];
+    let says = |version: &str, engine, grant: &Grant| {
+        let mut settings = settings(&[]);
+        settings.database_version = version.into();
+        settings.grants.push(grant.clone());
+        let policy = Policy::new(settings, engine);
+        let identity = identity("p:r:i", APP);
+        let asking = Asking {
+            identity: &identity,
+            not_after: NOW + VALID_FOR,
+            hello: None,
+        };
+        decide(asking, Some(standing(&policy)), NOW)
+    };
+    for (version, engine, is_enforced) in [
+        ("MYSQL_8_4", None, true),
+        ("MARIADB_11_8", None, true),
+        ("MYSQL_8_4", Some(Engine::Mysql), true),
+        ("POSTGRES_15", Some(Engine::Mysql), true),
+        ("POSTGRES_15", None, false),
+        ("SQLSERVER_2022", None, false),
+        ("TCP_REDIS", None, false),
+        ("mysql_8_4", None, false),
+        ("ORACLE_23", None, false),
+        ("", None, false),
+        ("MYSQL_8_4", Some(Engine::Postgres), false),
+        ("MARIADB_11_8", Some(Engine::Tcp), false),
+    ] {
+        assert!(says(version, engine, &wide).is_ok(), "{version} {engine:?}");
+        for grant in &narrow {
+            match says(version, engine, grant) {
+                Ok(admitted) => assert!(is_enforced && admitted.grant == *grant, "{version}"),
+                Err(refusal) => {
+                    assert!(!is_enforced, "{version} {engine:?}");
+                    assert_eq!(refusal.code, Code::NoGrant);
+                    assert!(refusal.hint.contains("without --db-user"), "{refusal}");
+                }
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ use transport::authority::Failure;
 use transport::tls::TrustRoots;
 
 use super::{Enrolment, SPACING, random};
+use crate::admission::Policy;
 use crate::material::{Access, Problem};
 
 /// How long the CA may hold a question that it has no news for.
@@ -112,7 +113,23 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
             "grants received"
         );
     }
+    warn_of_unenforceable(policy, before.access.as_deref());
     Ok(policy.revision)
+}
+
+/// Warns when the policy begins to have grants that the engine cannot enforce, or has another number of them.
+fn warn_of_unenforceable(policy: &Policy, before: Option<&Access>) {
+    let refused = policy.unenforceable();
+    if refused == 0 || before.is_some_and(|before| before.policy.unenforceable() == refused) {
+        return;
+    }
+    warn!(
+        instance = %policy.instance,
+        engine = %policy.engine,
+        accounts = refused,
+        "grants that name database users or schemas cannot be enforced with this engine: \
+        their accounts are refused; grant them again without --db-user and --schema"
+    );
 }
 
 /// Keeps what was known, unless it was withdrawn, and says so once.

@@ -1,9 +1,13 @@
 //! What goes through a tunnel, by engine and dialect.
 
+use std::sync::Arc;
+
+use proto::Code;
+use proto::frame::{self, Answer};
 use tokio::io::AsyncWriteExt as _;
 use transport::tls::Offer;
 
-use crate::ca::Ca;
+use crate::ca::{APP, Ca, grant};
 use crate::client::{Client, echo, is_silent, rest, take};
 use crate::database::{Database, Manner, OK, SSL_BYTE, greeting, login_as};
 use crate::running::{Agent, eventually, settings, world};
@@ -112,4 +116,62 @@ async fn a_database_behind_a_unix_socket_is_reached() {
     let (mut database, _) = accepted.unwrap();
     database.write_all(b"hello").await.unwrap();
     assert_eq!(take(&mut opened.unwrap(), 5).await, b"hello");
+}
+
+/// An agent whose database is no MySQL, and a grant that names a user.
+async fn narrowed_elsewhere(
+    version: &'static str,
+    engine: Option<&str>,
+) -> (Arc<Ca>, Database, Agent) {
+    let ca = Ca::start().await;
+    ca.change(|says| {
+        says.version = version;
+        says.grants[0].db_users = vec!["readonly".into()];
+    });
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(proxy_server::Settings {
+        engine: engine.map(str::to_owned),
+        ..settings(&ca, &database.place)
+    })
+    .await;
+    (ca, database, agent)
+}
+
+#[tokio::test]
+async fn a_narrowed_grant_opens_nothing_where_logins_are_not_read_and_a_wide_one_does() {
+    for (version, engine) in [
+        ("POSTGRES_15", None),
+        ("TCP_REDIS", None),
+        ("FUTURE_1", None),
+        ("MYSQL_8_4", Some("tcp")),
+    ] {
+        let (ca, database, agent) = narrowed_elsewhere(version, engine).await;
+        let client = Client::of(&ca, &agent, Offer::Ours);
+        let refusal = client.open().await.unwrap_err();
+        assert_eq!(refusal.code, Code::NoGrant, "{version}");
+        assert!(refusal.hint.contains("without --db-user"), "{refusal}");
+        let mut bare = Client::of(&ca, &agent, Offer::BareOnly).open_bare().await;
+        assert!(!rest(&mut bare).await.contains(&b'R'), "{version}: let in");
+        assert_eq!(database.seen(), 0, "{version}: the database was dialled");
+        ca.change(|says| says.grants = vec![grant(APP)]);
+        eventually(async || client.open().await.ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_spare_tunnel_does_not_outlive_a_narrowing_that_cannot_be_enforced() {
+    let ca = Ca::start().await;
+    ca.change(|says| says.version = "POSTGRES_15");
+    let database = Database::start(Manner::Echo).await;
+    let agent = Agent::start(settings(&ca, &database.place)).await;
+    let (mut spare, _) = Client::of(&ca, &agent, Offer::Ours)
+        .connect()
+        .await
+        .unwrap();
+    eventually(async || (agent.metric("csql_server_spares").await == 1).then_some(())).await;
+    ca.change(|says| says.grants[0].schemas = vec!["reports".into()]);
+    let told = rest(&mut spare).await;
+    let told = frame::decode::<Answer>(&mut told.clone()).unwrap();
+    assert!(matches!(told, Some(Answer::Refused(refusal)) if refusal.code == Code::NoGrant));
+    assert_eq!(database.seen(), 0);
 }
