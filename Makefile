@@ -3,6 +3,7 @@
 SECONDS ?= 30
 CARGO := cargo
 LOCKED := --locked
+PROGRAMS := cloudsql-ca cloudsql-proxy-server cloudsql-proxy
 FUZZ_TARGETS := $(basename $(notdir $(wildcard proto/fuzz/fuzz_targets/*.rs)))
 
 .DEFAULT_GOAL := help
@@ -17,8 +18,12 @@ quickstart: ## CA, agent, client and a real database on loopback, and a query th
 	$(CARGO) build $(LOCKED) -p ca-service -p proxy-server -p proxy-client -p e2e --bins
 	@target/debug/quickstart $(if $(ONCE),--once)
 
+.PHONY: fetch
+fetch: # every crate of the lock file, those of other systems too: licences are checked without a network
+	$(CARGO) fetch $(LOCKED)
+
 .PHONY: test
-test: setup ## set up databases and client drivers, then run every test
+test: setup fetch ## set up databases and client drivers, then run every test
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 	$(CARGO) test $(LOCKED) --workspace --exclude e2e
 	e2e/summary clear
@@ -30,7 +35,7 @@ unit: ## the tests that need no database
 	$(CARGO) test $(LOCKED) --workspace --exclude e2e
 
 .PHONY: e2e
-e2e: setup ## the tests against real databases and real clients
+e2e: setup fetch ## the tests against real databases and real clients
 	$(CARGO) build $(LOCKED) --workspace --bins
 	e2e/summary clear
 	$(CARGO) test $(LOCKED) -p e2e
@@ -46,12 +51,12 @@ setup: ## install the databases and client drivers that the tests need, into .te
 	e2e/setup/all
 
 .PHONY: lint
-lint: ## formatting, clippy, documentation, scripts, dependencies
+lint: fetch ## formatting, clippy, documentation, scripts, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path e2e/clients/rust/Cargo.toml --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc $(LOCKED) --workspace --no-deps --document-private-items --quiet
-	for script in .ci/run e2e/setup/* e2e/summary; do bash -n $$script || exit 1; done
+	for script in .ci/run deploy/split-debug e2e/setup/* e2e/summary; do bash -n $$script || exit 1; done
 	if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; fi
 
 .PHONY: bench
@@ -72,5 +77,6 @@ fuzz: ## every fuzz target for SECONDS=30 each (needs a nightly toolchain and ca
 	cd transport && cargo +nightly fuzz run records -- -max_total_time=$(SECONDS) -rss_limit_mb=1024
 
 .PHONY: release
-release: ## optimised binaries in target/release
+release: ## optimised, stripped binaries in target/release, their debug information beside them
 	$(CARGO) build $(LOCKED) --release -p ca-service -p proxy-server -p proxy-client --bins
+	deploy/split-debug "$${CARGO_TARGET_DIR:-target}"/release $(PROGRAMS)

@@ -37,6 +37,8 @@ mod outage;
 mod raw;
 #[path = "e2e/reach.rs"]
 mod reach;
+#[path = "e2e/release.rs"]
+mod release;
 #[path = "e2e/spares.rs"]
 mod spares;
 #[path = "e2e/sub_commands.rs"]
