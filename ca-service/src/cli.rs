@@ -41,7 +41,7 @@ struct Cli {
 enum Command {
     /// Make a data directory with its keys and its store
     Init(init::Init),
-    /// Change what `init` set: the endpoint
+    /// Change what `init` set: the endpoint, the root of HTTPS
     Configure(init::Configure),
     /// Answer requests
     Serve(Box<serve::Serve>),

@@ -1,151 +1,71 @@
-//! The CA's own HTTPS certificate: from its own root, made anew by itself.
+//! The certificate of the HTTPS listener: from the CA's own root, or the operator's own; and the endpoint that it is for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod files;
+mod own;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::http::Uri;
-use rcgen::{SanType, SubjectPublicKeyInfo};
-use transport::tls::{Material, PrivateKey};
+use transport::tls::Material;
 
-use crate::clock::{Clock, Seconds};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::issuer::{Authority, Serial, Validity, https_profile};
 use crate::registry::Registry;
-use crate::store::thumbprint;
 use crate::vault::Vault;
-
-/// A day back, so that a client whose clock is slow gets far enough to be told so.
-const BACKDATING: Seconds = 86_400;
-const LIFETIME: Seconds = 30 * 86_400;
-/// Age at which it is made anew.
-const RENEWAL: Seconds = LIFETIME / 2;
+pub(crate) use files::CertificateFiles;
+use files::Files;
+use own::Own;
 
 /// The certificate that the HTTPS listener shows.
-pub(crate) struct Https {
-    registry: Registry,
-    vault: Arc<Vault>,
-    clock: Clock,
-    current: ArcSwap<Issued>,
-}
-
-struct Issued {
-    material: Arc<Material>,
-    host: String,
-    at: Seconds,
+pub(crate) enum Https {
+    /// Issued by the CA.
+    Own(Box<Own>),
+    /// Read from the operator's files.
+    Files(Box<Files>),
 }
 
 impl Https {
-    /// Issues the first one.
-    pub(crate) async fn start(registry: Registry, vault: Arc<Vault>, clock: Clock) -> Result<Self> {
-        let issued = issue(&registry, &vault, clock.now()).await?;
-        Ok(Self {
-            registry,
-            vault,
-            clock,
-            current: ArcSwap::from_pointee(issued),
+    /// Issues the first certificate, or reads the operator's.
+    pub(crate) async fn start(
+        registry: Registry,
+        vault: Arc<Vault>,
+        clock: Clock,
+        files: Option<&CertificateFiles>,
+    ) -> Result<Self> {
+        files::warn_of_key_files(&registry, files).await?;
+        Ok(match files {
+            None => Self::Own(Box::new(Own::start(registry, vault, clock).await?)),
+            Some(paths) => {
+                let files = Files::open(paths, clock)?;
+                files::warn_of_endpoint(&registry, &files.material()).await?;
+                Self::Files(Box::new(files))
+            }
         })
     }
 
-    /// What to show now.
+    /// Returns the certificate to show now.
     pub(crate) fn material(&self) -> Arc<Material> {
-        Arc::clone(&self.current.load().material)
-    }
-
-    /// Issues another when this one has reached half its life, or the endpoint has moved.
-    pub(crate) async fn refresh(&self) -> Result<()> {
-        let now = self.clock.now();
-        let (host, at) = {
-            let current = self.current.load();
-            (current.host.clone(), current.at)
-        };
-        let is_fresh = (at..at + RENEWAL).contains(&now);
-        if is_fresh && host == endpoint_host(&self.registry.profile().await?.endpoint)? {
-            return Ok(());
+        match self {
+            Self::Own(own) => own.material(),
+            Self::Files(files) => files.material(),
         }
-        self.current
-            .store(Arc::new(issue(&self.registry, &self.vault, now).await?));
-        tracing::info!("HTTPS certificate renewed");
-        Ok(())
     }
-}
 
-async fn issue(registry: &Registry, vault: &Vault, now: Seconds) -> Result<Issued> {
-    let crypto = |_| Error::Crypto("the HTTPS certificate could not be made");
-    let host = endpoint_host(&registry.profile().await?.endpoint)?;
-    let root = Authority::root(registry.store()).await?.open(vault, now)?;
-    let key = PrivateKey::generate_p256().map_err(|_| Error::Crypto("no key for HTTPS"))?;
-    let (serial, validity) = (
-        Serial::random()?,
-        Validity {
-            not_before: now - BACKDATING,
-            not_after: (now + LIFETIME).min(root.not_after),
-        },
-    );
-    let params = https_profile(&serial, &validity, names(&host)?);
-    let spki = SubjectPublicKeyInfo::from_der(key.spki_der()).map_err(crypto)?;
-    let certificate = params.signed_by(&spki, &root.issuer).map_err(crypto)?;
-    let material = Material::new(&certificate.pem(), &key)
-        .map_err(|_| Error::Crypto("the HTTPS certificate could not be read back"))?;
-    remember(
-        registry,
-        &root,
-        &serial,
-        &validity,
-        &thumbprint(key.spki_der()),
-    )
-    .await?;
-    Ok(Issued {
-        material: Arc::new(material),
-        host,
-        at: now,
-    })
-}
-
-/// So that its key is recognised, and never certified as anything else.
-async fn remember(
-    registry: &Registry,
-    root: &Authority,
-    serial: &Serial,
-    validity: &Validity,
-    spki_sha256: &str,
-) -> Result<()> {
-    let mut write = registry.store().write().await?;
-    sqlx::query(
-        "INSERT INTO certificates (authority_id, serial, purpose, instance, service_account,
-         spki_sha256, not_before, not_after, issued_at, state)
-         VALUES ($1, $2, 'https', '', '', $3, $4, $5, $6, 'issued')",
-    )
-    .bind(&root.id)
-    .bind(serial.hex())
-    .bind(spki_sha256)
-    .bind(validity.not_before)
-    .bind(validity.not_after)
-    .bind(registry.now())
-    .execute(&mut *write)
-    .await?;
-    Ok(write.commit().await?)
-}
-
-fn names(host: &str) -> Result<Vec<SanType>> {
-    let dns = |name: &str| {
-        let name = name.to_owned().try_into();
-        name.map(SanType::DnsName)
-            .map_err(|_| Error::Crypto("the endpoint's host is not ASCII"))
-    };
-    let mut names = vec![
-        dns("localhost")?,
-        SanType::IpAddress(Ipv4Addr::LOCALHOST.into()),
-        SanType::IpAddress(Ipv6Addr::LOCALHOST.into()),
-    ];
-    let own = match host.parse::<IpAddr>() {
-        Ok(address) => SanType::IpAddress(address),
-        Err(_) => dns(host)?,
-    };
-    if !names.contains(&own) {
-        names.insert(0, own);
+    /// Issues the next certificate when it is due. The operator's is the operator's to renew.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        match self {
+            Self::Own(own) => own.refresh().await,
+            Self::Files(_) => Ok(()),
+        }
     }
-    Ok(names)
+
+    /// Reads the operator's files again when they have changed.
+    pub(crate) fn reload(&self) {
+        if let Self::Files(files) = self {
+            files.reload();
+        }
+    }
 }
 
 /// The host of the endpoint's URL, an IPv6 address without its brackets.
@@ -184,7 +104,7 @@ pub(crate) fn check_endpoint(text: &str) -> Result<String> {
         "http" => return Err(wrong("may be http on a loopback host only")),
         _ => return Err(wrong("must begin with https://")),
     }
-    names(&host)?;
+    own::names(&host)?;
     Ok(format!("{scheme}://{authority}"))
 }
 
@@ -215,12 +135,5 @@ mod tests {
         ] {
             assert!(check_endpoint(bad).is_err(), "{bad} was accepted");
         }
-    }
-
-    #[test]
-    fn the_certificate_names_the_endpoint_and_this_machine() {
-        assert_eq!(names("ca.example.org").unwrap().len(), 4);
-        assert_eq!(names("192.0.2.1").unwrap().len(), 4);
-        assert_eq!(names("localhost").unwrap().len(), 3);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use instances::{
     Instance, InstanceChange, NewAuthority, NewInstance, check_database_version,
 };
 pub(crate) use keys::{AccountKey, Algorithm, NewKey};
-pub(crate) use profile::Profile;
+pub(crate) use profile::{HttpsRoot, Profile};
 
 use crate::clock::{Clock, Seconds};
 use crate::error::{Error, Result};

@@ -22,6 +22,7 @@ use transport::tls::HttpsServer;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::http::{Caller, readiness, router};
+use crate::https::CertificateFiles;
 use crate::service::{Policy, Service};
 use connection::Connection;
 use per_address::PerAddress;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Plain HTTP; `listen` is loopback then.
     pub(crate) insecure_http: bool,
+    /// The operator's own certificate for HTTPS.
+    pub(crate) certificate: Option<CertificateFiles>,
     /// Where to answer probes besides.
     pub(crate) health_listen: Option<SocketAddr>,
     /// Where to write what `listen` became.
@@ -117,8 +120,7 @@ impl Server {
     /// Opens the service and its listening socket.
     pub(crate) async fn open(config: &Config, clock: Clock, shutdown: &Shutdown) -> Result<Self> {
         let stopping = shutdown.drain.clone();
-        let service =
-            Service::open(&config.data, &config.store, clock, &config.policy, stopping).await?;
+        let service = Service::open(config, clock, stopping).await?;
         let listener = Listener::bind_tcp(config.listen).map_err(|source| Error::Listen {
             address: config.listen.to_string(),
             source,

@@ -10,13 +10,14 @@ use tracing::{error, warn};
 
 use crate::authn::{self, AccessTokens, Authenticator, new_token_key};
 use crate::clock::{Clock, Seconds};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::App;
 use crate::https::Https;
 use crate::issuer::{Issuer, Lifetimes, Purpose, new_root};
 use crate::limits::{Limits, Rates};
 use crate::metrics::Metrics;
 use crate::registry::{Profile, Registry};
+use crate::serve::Config;
 use crate::store::{self, Store};
 use crate::vault::Vault;
 
@@ -24,6 +25,8 @@ use crate::vault::Vault;
 const POLL: Duration = Duration::from_millis(200);
 /// How often what has expired is thrown away.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How often the operator's certificate is looked at.
+const CERTIFICATE: Duration = Duration::from_secs(1);
 
 /// What an operator decides about the service itself.
 #[derive(Clone, Copy)]
@@ -66,18 +69,23 @@ pub(crate) async fn establish(
 impl Service {
     /// Opens the store and the keys; fails before anything listens if they cannot be used.
     pub(crate) async fn open(
-        data: &Path,
-        store: &Path,
+        config: &Config,
         clock: Clock,
-        policy: &Policy,
         stopping: CancellationToken,
     ) -> Result<Self> {
-        let vault = Arc::new(Vault::open(data)?);
-        let store = Arc::new(Store::open(store).await?);
+        let policy = &config.policy;
+        let vault = Arc::new(Vault::open(&config.data)?);
+        let store = Arc::new(Store::open(&config.store).await?);
         let registry = Registry::new(Arc::clone(&store), clock.clone(), "cloudsql-ca".to_owned());
         let profile = registry.profile().await?;
         let tokens = AccessTokens::open_key(&store, &vault, &profile).await?;
-        let https = Https::start(registry.clone(), Arc::clone(&vault), clock.clone()).await?;
+        let https = Https::start(
+            registry.clone(),
+            Arc::clone(&vault),
+            clock.clone(),
+            config.certificate.as_ref(),
+        )
+        .await?;
         let issuer = Issuer::new(
             Arc::clone(&store),
             Arc::clone(&vault),
@@ -112,12 +120,14 @@ impl Service {
     pub(crate) async fn look_after(&self) {
         let mut poll = tokio::time::interval(POLL);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut certificate = tokio::time::interval(CERTIFICATE);
         let mut failing = false;
         loop {
             let done = tokio::select! {
                 () = self.app.stopping.cancelled() => return,
                 _ = poll.tick() => self.poll().await,
                 _ = housekeeping.tick() => self.housekeep().await,
+                _ = certificate.tick() => self.reload_certificate().await,
             };
             match done {
                 // Told once, however long it lasts.
@@ -141,6 +151,13 @@ impl Service {
             self.https.refresh().await?;
         }
         Ok(())
+    }
+
+    /// On a thread of its own: the files may be on a file system that hangs.
+    async fn reload_certificate(&self) -> Result<()> {
+        let https = Arc::clone(&self.https);
+        let reloaded = tokio::task::spawn_blocking(move || https.reload()).await;
+        reloaded.map_err(|_| Error::Crypto("the HTTPS certificate could not be looked at"))
     }
 
     async fn housekeep(&self) -> Result<()> {

@@ -9,6 +9,8 @@ mod https;
 mod identities;
 mod issuing;
 mod malformed;
+mod operator_certificate;
+pub(crate) mod pki;
 mod refusals;
 mod replay;
 mod secrets;

@@ -8,6 +8,8 @@
 mod admin;
 #[path = "process/crash.rs"]
 mod crash;
+#[path = "process/https.rs"]
+mod https;
 #[path = "process/log.rs"]
 mod log;
 #[path = "process/names.rs"]

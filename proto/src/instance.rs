@@ -81,7 +81,7 @@ impl InstanceName {
         format!("{}:{}", self.project, self.instance)
     }
 
-    /// The DNS name of the instance's server certificate: of a fixed shape, never resolved, no trailing dot.
+    /// The DNS name of the instance's server certificate: of a fixed shape, without a trailing dot. Resolved only for Private Service Connect.
     ///
     /// `instance.region.project.csql.internal`; of a domain-scoped project the domain follows the project.
     pub fn dns_name(&self) -> String {

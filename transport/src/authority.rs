@@ -21,6 +21,7 @@ use proto::admin::{AgentSettings, ConnectSettings};
 
 pub use credentials::{Credentials, CredentialsError};
 pub use error::{AuthorityError, Failure};
+pub use exposure::exposed;
 pub use skew::Skew;
 
 use crate::Clock;

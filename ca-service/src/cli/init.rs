@@ -1,8 +1,11 @@
 //! `init` and `configure`.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use proto::instance::{check_label, check_project};
 use serde_json::{Value, json};
+use transport::tls::TrustRoots;
 
 use super::{Place, output};
 use crate::audit::local_admin;
@@ -10,7 +13,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::https::check_endpoint;
 use crate::issuer::Authority;
-use crate::registry::{Profile, Registry};
+use crate::registry::{HttpsRoot, Profile, Registry};
 use crate::service::establish;
 use crate::store::{self, random_id};
 
@@ -44,8 +47,11 @@ pub(super) struct Configure {
     #[command(flatten)]
     place: Place,
     /// URL under which clients and agents reach this CA
-    #[arg(long, value_name = "URL")]
-    endpoint: String,
+    #[arg(long, value_name = "URL", required_unless_present = "https_root")]
+    endpoint: Option<String>,
+    /// Root that key files name for HTTPS: own, system (the roots of the machine that calls), or a PEM file
+    #[arg(long, value_name = "own|system|FILE")]
+    https_root: Option<PathBuf>,
 }
 
 impl Init {
@@ -94,15 +100,41 @@ impl Init {
 
 impl Configure {
     pub(super) async fn run(&self) -> Result<()> {
-        let endpoint = check_endpoint(&self.endpoint)?;
+        let endpoint = self.endpoint.as_deref().map(check_endpoint).transpose()?;
+        let root = self.https_root.as_deref().map(https_root).transpose()?;
         let registry = self.place.registry().await?;
-        let profile = Profile {
-            endpoint,
-            ..registry.profile().await?
-        };
-        registry.set_profile(&profile).await?;
+        if let Some(endpoint) = endpoint {
+            let profile = Profile {
+                endpoint,
+                ..registry.profile().await?
+            };
+            registry.set_profile(&profile).await?;
+        }
+        if let Some(root) = root {
+            registry.set_https_root(&root).await?;
+        }
         describe(&self.place, &registry).await
     }
+}
+
+/// Reads what `--https-root` says.
+fn https_root(given: &Path) -> Result<HttpsRoot> {
+    match given.to_str() {
+        Some("own") => return Ok(HttpsRoot::Own),
+        Some("system") => return Ok(HttpsRoot::System),
+        _ => {}
+    }
+    let pem = std::fs::read_to_string(given).map_err(Error::file("read", given))?;
+    TrustRoots::from_pem(&pem)
+        .map_err(|error| Error::Invalid(format!("--https-root {}: {error}", given.display())))?;
+    if pem.contains("PRIVATE KEY") {
+        let problem = "holds a private key; name a file of certificates alone";
+        return Err(Error::Invalid(format!(
+            "--https-root {} {problem}",
+            given.display()
+        )));
+    }
+    Ok(HttpsRoot::Pem(pem))
 }
 
 async fn describe(place: &Place, registry: &Registry) -> Result<()> {
@@ -113,6 +145,7 @@ async fn describe(place: &Place, registry: &Registry) -> Result<()> {
         "project": profile.project,
         "region": profile.region,
         "rootCertificateSha256": root.fingerprint()?,
+        "httpsRoot": registry.https_root().await?.name(),
     });
     output::one(place.format, &shown)
 }

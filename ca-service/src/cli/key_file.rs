@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::clock::Seconds;
 use crate::error::{Error, Result};
 use crate::issuer::Authority;
-use crate::registry::{Account, Algorithm, NewKey, Registry};
+use crate::registry::{Account, Algorithm, HttpsRoot, NewKey, Registry};
 use crate::store::random_id;
 
 const PEM_COLUMNS: usize = 64;
@@ -90,7 +90,12 @@ async fn content(
     pair: &KeyPair,
 ) -> Result<Zeroizing<String>> {
     let profile = registry.profile().await?;
-    let root = Authority::root(registry.store()).await?;
+    let root = match registry.https_root().await? {
+        HttpsRoot::Own => Some(Authority::root(registry.store()).await?.pem().to_owned()),
+        // Without the member, callers believe the roots of their own machine.
+        HttpsRoot::System => None,
+        HttpsRoot::Pem(pem) => Some(pem),
+    };
     let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| Error::Crypto("no RSA key"))?;
     let mut file = KeyFile {
         kind: "service_account".to_owned(),
@@ -103,7 +108,7 @@ async fn content(
         token_uri: profile.token_url(),
         universe_domain: account.universe_domain.clone(),
         csql_endpoint: Some(profile.endpoint),
-        csql_root_certificate: Some(root.pem().to_owned()),
+        csql_root_certificate: root,
     };
     let text = serde_json::to_string_pretty(&file).map(Zeroizing::new);
     zeroize::Zeroize::zeroize(&mut file.private_key);

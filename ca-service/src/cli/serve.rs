@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::PROGRAM;
 use crate::clock::Seconds;
 use crate::error::{Error, Result};
+use crate::https::CertificateFiles;
 use crate::issuer::{LONGEST, Lifetimes, SHORTEST};
 use crate::limits::Rates;
 use crate::serve::{self, Bounds, Config};
@@ -47,6 +48,12 @@ pub(crate) struct Settings {
     /// Speak plain HTTP; only with a loopback address in --listen
     #[arg(long, env = "CSQL_CA_INSECURE_HTTP", num_args = 0..=1, default_missing_value = "true")]
     insecure_http: Option<bool>,
+    /// Certificate for HTTPS in place of one from the CA's own root: PEM, then those that issued it; read again when it changes
+    #[arg(long, value_name = "FILE", env = "CSQL_CA_TLS_CERTIFICATE")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of --tls-certificate, PEM; readable by the CA's user alone
+    #[arg(long, value_name = "FILE", env = "CSQL_CA_TLS_KEY")]
+    tls_key: Option<PathBuf>,
     /// The store [default: sqlite:DIR/store.db]
     #[arg(long, value_name = "URL", env = "CSQL_CA_STORE")]
     store: Option<String>,
@@ -95,6 +102,8 @@ daemon::overlay!(Settings {
     data,
     listen,
     insecure_http,
+    tls_certificate,
+    tls_key,
     store,
     address_file,
     health_listen,
@@ -153,6 +162,7 @@ impl TryFrom<Settings> for Config {
             let problem = format!("plain HTTP is for loopback only, and --listen is {listen}");
             complaints.add("insecure-http", problem);
         }
+        let certificate = certificate_files(&settings, insecure_http, &mut complaints);
         let data = settings.data.unwrap_or_default();
         if data.as_os_str().is_empty() {
             complaints.add(
@@ -178,6 +188,7 @@ impl TryFrom<Settings> for Config {
             store,
             listen,
             insecure_http,
+            certificate,
             health_listen: settings.health_listen,
             address_file: settings.address_file,
             policy,
@@ -187,6 +198,30 @@ impl TryFrom<Settings> for Config {
                 .map_or(Duration::from_secs(10), |span| span.0),
         })
     }
+}
+
+/// Where the operator's own certificate is, if one is to be shown.
+fn certificate_files(
+    settings: &Settings,
+    insecure_http: bool,
+    complaints: &mut Complaints,
+) -> Option<CertificateFiles> {
+    let (certificate, key) = (&settings.tls_certificate, &settings.tls_key);
+    if insecure_http && (certificate.is_some() || key.is_some()) {
+        complaints.add("tls-certificate", "plain HTTP shows no certificate");
+    }
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            return Some(CertificateFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            });
+        }
+        (Some(_), None) => complaints.add("tls-key", "it is missing beside --tls-certificate"),
+        (None, Some(_)) => complaints.add("tls-certificate", "it is missing beside --tls-key"),
+        (None, None) => {}
+    }
+    None
 }
 
 fn policy(settings: &Settings, complaints: &mut Complaints) -> Policy {
@@ -285,6 +320,7 @@ mod tests {
         );
         assert_eq!(given.policy.leeway, all.policy.leeway);
         assert_eq!((given.store, given.drain), (all.store, all.drain));
+        assert_eq!(given.certificate, None);
         assert_eq!(given.bounds.total, all.bounds.total);
         assert_eq!(given.bounds.per_address, all.bounds.per_address);
     }

@@ -2,7 +2,7 @@
 
 use axum::http::request::Parts;
 use axum::response::Response;
-use proto::admin::{ConnectSettings, IpMapping};
+use proto::admin::{ConnectSettings, DnsNameMapping, IpMapping};
 
 use super::admit::admit;
 use super::paths::Names;
@@ -25,7 +25,8 @@ pub(super) async fn get(app: &App, parts: &Parts, names: &Names) -> Result<Respo
         server_ca_cert: Some(server_ca),
         server_ca_mode: "GOOGLE_MANAGED_INTERNAL_CA".to_owned(),
         dns_name: instance.name.dns_name(),
-        dns_names: Vec::new(),
+        dns_names: dns_names(&instance),
+        psc_enabled: true,
         connection_name: instance.name.to_string(),
     })
 }
@@ -47,4 +48,17 @@ pub(super) fn addresses(instance: &Instance) -> Vec<IpMapping> {
             ip_address: instance.address.clone(),
         })
         .to_vec()
+}
+
+/// The instance's own name, in the form that Google's connectors dial for Private Service Connect.
+///
+/// Connectors verify the name that they dial, and the agent's certificate has this one. No record for it exists
+/// until the operator makes one: connectors that are not told to use Private Service Connect do not look it up.
+fn dns_names(instance: &Instance) -> Vec<DnsNameMapping> {
+    vec![DnsNameMapping {
+        name: instance.name.dns_name(),
+        connection_type: "PRIVATE_SERVICE_CONNECT".to_owned(),
+        dns_scope: "INSTANCE".to_owned(),
+        record_manager: "CUSTOMER".to_owned(),
+    }]
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Most names that an instance may have besides its address: each goes into every certificate of its agent.
 const MAX_NAMES: usize = 32;
-/// Instances' own names end so. None of them is given to another instance, nor ever resolved.
+/// Instances' own names end so. None of them is given to another instance; records for them are the operator's own.
 const RESERVED: &str = ".csql.internal";
 
 /// A host as a certificate names it.
@@ -91,7 +91,7 @@ pub(super) fn check_count(names: &[String]) -> Result<()> {
 
 fn reserved(flag: &str, name: &str) -> Error {
     Error::Invalid(format!(
-        "{flag} {name:?} is not free: names below {RESERVED} stand for instances and are never resolved"
+        "{flag} {name:?} is not free: names below {RESERVED} stand for instances"
     ))
 }
 

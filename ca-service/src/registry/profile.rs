@@ -26,7 +26,79 @@ impl Profile {
     }
 }
 
+/// The root that vouches for the CA's HTTPS certificate: key files name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HttpsRoot {
+    /// The CA's own.
+    Own,
+    /// Any root of the machine that calls.
+    System,
+    /// PEM of the operator's own roots.
+    Pem(String),
+}
+
+impl HttpsRoot {
+    const SYSTEM: &str = "system";
+
+    fn stored(&self) -> &str {
+        match self {
+            Self::Own => "",
+            Self::System => Self::SYSTEM,
+            Self::Pem(pem) => pem,
+        }
+    }
+
+    /// Name in reports.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::System => Self::SYSTEM,
+            Self::Pem(_) => "file",
+        }
+    }
+}
+
 impl Registry {
+    /// Reads which root vouches for HTTPS.
+    pub(crate) async fn https_root(&self) -> Result<HttpsRoot> {
+        let stored: Option<String> =
+            sqlx::query_scalar("SELECT value FROM meta WHERE name = 'https_root'")
+                .fetch_optional(self.store.read())
+                .await?;
+        Ok(match stored.unwrap_or_default() {
+            none if none.is_empty() => HttpsRoot::Own,
+            system if system == HttpsRoot::SYSTEM => HttpsRoot::System,
+            pem => HttpsRoot::Pem(pem),
+        })
+    }
+
+    /// Sets which root vouches for HTTPS.
+    pub(crate) async fn set_https_root(&self, root: &HttpsRoot) -> Result<()> {
+        let old = self.https_root().await?;
+        let mut write = self.store.write().await?;
+        sqlx::query(
+            "INSERT INTO meta (name, value) VALUES ('https_root', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(root.stored())
+        .execute(&mut *write)
+        .await?;
+        let entry = Entry {
+            at: self.now(),
+            actor: &self.actor,
+            action: "profile.set",
+            outcome: "ok",
+            instance: "",
+            detail: audit::change(
+                "profile",
+                json!({ "httpsRoot": old.name() }),
+                json!({ "httpsRoot": root.name() }),
+            ),
+        };
+        audit::record(&mut write, &entry).await?;
+        self.store.commit_change(write).await
+    }
+
     /// Reads the profile.
     pub(crate) async fn profile(&self) -> Result<Profile> {
         let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, value FROM meta")

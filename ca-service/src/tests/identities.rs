@@ -46,6 +46,14 @@ async fn connect_settings_say_what_every_connector_needs() {
         assert_eq!(body["region"], "eu");
         assert_eq!(body["databaseVersion"], "MYSQL_8_4");
         assert_eq!(body["dnsName"], "db1.eu.demo.csql.internal");
+        let name = json!({
+            "name": "db1.eu.demo.csql.internal",
+            "connectionType": "PRIVATE_SERVICE_CONNECT",
+            "dnsScope": "INSTANCE",
+            "recordManager": "CUSTOMER",
+        });
+        assert_eq!(body["dnsNames"], json!([name]));
+        assert_eq!(body["pscEnabled"], true);
         assert_eq!(body["connectionName"], "demo:eu:db1");
         let addresses = json!([
             { "type": "PRIMARY", "ipAddress": "192.0.2.10" },

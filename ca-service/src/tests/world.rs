@@ -56,6 +56,7 @@ pub(super) fn config(data: &std::path::Path) -> Config {
         store: store::file(data),
         listen: "127.0.0.1:0".parse().unwrap(),
         insecure_http: true,
+        certificate: None,
         health_listen: None,
         address_file: None,
         policy: Policy {

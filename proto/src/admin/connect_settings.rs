@@ -24,9 +24,11 @@ pub struct ConnectSettings {
     pub server_ca_mode: String,
     /// The name in the server certificate, without a trailing dot.
     pub dns_name: String,
-    /// The same name in the newer form; wins over `dns_name` where it is not empty.
+    /// Names of the instance in the newer form; the first wins over `dns_name`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<DnsNameMapping>,
+    /// Whether connectors may dial a name of `dns_names` with connection type `PRIVATE_SERVICE_CONNECT`.
+    pub psc_enabled: bool,
     /// `project:region:instance`, so that a caller who knows only the short name learns the rest.
     pub connection_name: String,
 }
@@ -53,6 +55,8 @@ pub struct DnsNameMapping {
     pub connection_type: String,
     /// `INSTANCE` or `CLUSTER`.
     pub dns_scope: String,
+    /// Owner of the DNS record: `CUSTOMER` or `CLOUD_SQL_AUTOMATION`.
+    pub record_manager: String,
 }
 
 /// A certificate with what people like to know about it.

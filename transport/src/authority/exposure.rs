@@ -12,7 +12,7 @@ const WRITES: u32 = 0o222;
 ///
 /// A group may read what root shares with it (`root:service 0640`), and what nobody may write: so systemd and
 /// Kubernetes hand secrets over to a service. What is not a file, as a pipe, is its maker's business.
-pub(super) fn exposed(about: &Metadata) -> Option<u32> {
+pub fn exposed(about: &Metadata) -> Option<u32> {
     let mode = about.mode() & 0o7777;
     (about.is_file() && is_exposed(mode, about.uid())).then_some(mode)
 }

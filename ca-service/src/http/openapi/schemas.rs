@@ -84,8 +84,24 @@ pub(super) struct ConnectSettings {
     server_ca_mode: String,
     /// The name in the server's certificate
     dns_name: String,
+    dns_names: Vec<DnsNameMapping>,
+    /// Whether connectors may dial the name of `dnsNames` for Private Service Connect
+    psc_enabled: bool,
     /// `project:region:instance`
     connection_name: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct DnsNameMapping {
+    /// The name in the server's certificate
+    name: String,
+    /// `PRIVATE_SERVICE_CONNECT`
+    connection_type: String,
+    /// `INSTANCE`
+    dns_scope: String,
+    /// `CUSTOMER`: a record for the name exists only if the operator makes one
+    record_manager: String,
 }
 
 #[derive(ToSchema)]

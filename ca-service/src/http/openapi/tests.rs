@@ -51,6 +51,7 @@ fn messages() -> Vec<(&'static str, Value)> {
             kind: "k".into(),
             ip_address: "a".into(),
         }],
+        dns_names: vec![admin::DnsNameMapping::default()],
         ..Default::default()
     };
     let grant = admin::Grant {
@@ -82,6 +83,7 @@ fn messages() -> Vec<(&'static str, Value)> {
     vec![
         ("SslCert", json!(certificate)),
         ("IpMapping", json!(settings.ip_addresses[0])),
+        ("DnsNameMapping", json!(settings.dns_names[0])),
         ("ConnectSettings", json!(settings)),
         ("Grant", json!(grant)),
         ("AgentSettings", json!(agent)),

@@ -47,6 +47,7 @@ fn private_service_connect_is_the_instances_own_name_and_no_other() {
         name: name.into(),
         connection_type: connection_type.into(),
         dns_scope: dns_scope.into(),
+        ..DnsNameMapping::default()
     };
     let mut settings = settings();
     let found = |settings: &ConnectSettings| addresses(Route::Psc, settings);
