@@ -5,6 +5,7 @@
 mod audit;
 mod authn;
 mod authz;
+mod budget;
 mod cli;
 mod clock;
 mod error;
@@ -12,7 +13,9 @@ mod http;
 mod https;
 mod issuer;
 mod limits;
+mod log_throttle;
 mod metrics;
+mod readiness;
 mod registry;
 mod serve;
 mod service;

@@ -18,3 +18,5 @@ mod names;
 mod program;
 #[path = "process/settings.rs"]
 mod settings;
+#[path = "process/store_faults.rs"]
+mod store_faults;

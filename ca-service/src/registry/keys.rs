@@ -113,7 +113,7 @@ impl Registry {
              FROM account_keys WHERE account_id = $1 ORDER BY created_at, kid",
         )
         .bind(&account.id)
-        .fetch_all(self.store.read())
+        .fetch_all(&self.store.read())
         .await?;
         rows.into_iter().map(AccountKey::try_from).collect()
     }
@@ -184,7 +184,7 @@ impl Registry {
         .bind(thumbprint(spki))
         .bind(others[0])
         .bind(others[1])
-        .fetch_one(self.store.read())
+        .fetch_one(&self.store.read())
         .await?;
         Ok(uses > 0)
     }

@@ -69,6 +69,7 @@ pub(super) fn config(data: &std::path::Path) -> Config {
                 source: rate,
                 account: rate,
                 signing: rate,
+                signing_each: rate,
             },
         },
         bounds: Bounds {
