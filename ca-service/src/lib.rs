@@ -9,6 +9,7 @@ mod budget;
 mod cli;
 mod clock;
 mod error;
+mod establish;
 mod http;
 mod https;
 mod issuer;

@@ -1,6 +1,5 @@
 //! Puts the service together from what the data directory holds, and looks after it while it runs.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +8,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::authn::{self, AccessTokens, Authenticator, new_token_key};
+use crate::authn::{self, AccessTokens, Authenticator};
 use crate::budget::{Bounds, Budget};
 use crate::clock::{Clock, Seconds};
 use crate::error::Result;
 use crate::http::App;
 use crate::https::Https;
-use crate::issuer::{Issuer, Lifetimes, Purpose, new_root};
+use crate::issuer::{Issuer, Lifetimes, Purpose};
 use crate::limits::{Limits, Rates};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::registry::{Profile, Registry};
+use crate::registry::Registry;
 use crate::serve::Config;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::vault::Vault;
 
 /// How often the store is asked whether an administrator has changed something.
@@ -67,24 +66,6 @@ pub(crate) struct Service {
     revision: watch::Sender<u64>,
 }
 
-/// Makes the keys and the store of a new CA in a data directory.
-pub(crate) async fn establish(
-    data: &Path,
-    profile: &Profile,
-    clock: Clock,
-    actor: String,
-) -> Result<Registry> {
-    let vault = Vault::create(data)?;
-    let store = Store::create(&store::file(data)).await?;
-    let registry = Registry::new(Arc::new(store), clock, actor);
-    registry
-        .add_authority(&new_root(&vault, registry.now())?)
-        .await?;
-    registry.add_authority(&new_token_key(&vault)?).await?;
-    registry.set_profile(profile).await?;
-    Ok(registry)
-}
-
 impl Service {
     /// Opens the store and the keys; fails before anything listens if they cannot be used.
     pub(crate) async fn open(
@@ -94,7 +75,7 @@ impl Service {
     ) -> Result<Self> {
         let policy = &config.policy;
         let vault = Arc::new(Vault::open(&config.data)?);
-        let store = Arc::new(Store::open(&config.store).await?);
+        let store = Arc::new(Store::open_complete(&config.store).await?);
         let registry = Registry::new(Arc::clone(&store), clock.clone(), "cloudsql-ca".to_owned());
         let profile = registry.profile().await?;
         let tokens = AccessTokens::open_key(&store, &vault, &profile).await?;

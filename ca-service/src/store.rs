@@ -20,7 +20,9 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use crate::error::{Error, Result};
+pub(crate) use files::beside;
 use known::Known;
+pub(crate) use known::is_complete;
 use opened::Opened;
 pub(crate) use write::Write;
 
@@ -94,6 +96,19 @@ impl Store {
             known: Arc::new(known),
             nothing,
         })
+    }
+
+    /// Opens a store that `init` has completed.
+    pub(crate) async fn open_complete(path: &Path) -> Result<Self> {
+        let store = Self::open(path).await?;
+        if store.known.has_owner() {
+            return Ok(store);
+        }
+        store.close().await;
+        Err(Error::Settings(vec![format!(
+            "{} is incomplete: `cloudsql-ca init` was interrupted; run it again",
+            path.display()
+        )]))
     }
 
     /// For reading.

@@ -108,11 +108,16 @@ impl TryFrom<Row> for AccountKey {
 impl Registry {
     /// An account's keys, oldest first, those that do not count included.
     pub(crate) async fn keys(&self, account: &Account) -> Result<Vec<AccountKey>> {
+        self.keys_of(&account.id).await
+    }
+
+    /// The keys of the account of that row; none where there is no such row.
+    pub(crate) async fn keys_of(&self, account_id: &str) -> Result<Vec<AccountKey>> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT kid, algorithm, public_key, enabled, expires_at, created_at
              FROM account_keys WHERE account_id = $1 ORDER BY created_at, kid",
         )
-        .bind(&account.id)
+        .bind(account_id)
         .fetch_all(&self.store.read())
         .await?;
         rows.into_iter().map(AccountKey::try_from).collect()

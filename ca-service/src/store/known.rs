@@ -43,6 +43,12 @@ impl Known {
         self.revision.fetch_max(revision, Ordering::Relaxed);
     }
 
+    /// Whether `init` has completed the store.
+    pub(super) fn has_owner(&self) -> bool {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        owner.is_some()
+    }
+
     /// Takes a store as it is: at the start, when nothing is known yet.
     pub(super) async fn learn(&self, connection: &mut SqliteConnection) -> Result<()> {
         self.remember(read(connection).await?);
@@ -92,6 +98,35 @@ impl Known {
         self.has_revision(revision);
         self.has_entry(entry);
     }
+}
+
+/// Whether `init` has completed the store at `path`. A file that holds more than an interruption leaves is an error.
+pub(crate) async fn is_complete(path: &Path) -> Result<bool> {
+    const USED: &str =
+        "SELECT (SELECT COUNT(*) FROM instances) + (SELECT COUNT(*) FROM service_accounts)
+        + (SELECT COUNT(*) FROM certificates)";
+    const TABLES: &str = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'service_accounts'";
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY)
+        .connect()
+        .await?;
+    let tables: i64 = sqlx::query_scalar(TABLES)
+        .fetch_one(&mut connection)
+        .await?;
+    let is_complete = if tables == 0 {
+        false
+    } else if let (Some(_), Some(_), ..) = read(&mut connection).await? {
+        true
+    } else {
+        let used: i64 = sqlx::query_scalar(USED).fetch_one(&mut connection).await?;
+        if used > 0 {
+            return Err(fault(path, "was used and has lost its settings"));
+        }
+        false
+    };
+    connection.close().await?;
+    Ok(is_complete)
 }
 
 /// Not a database, or one without our tables; otherwise a failure that may pass.
