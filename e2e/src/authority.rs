@@ -17,6 +17,9 @@ pub const PROJECT: &str = "acme";
 /// The region of every test.
 pub const REGION: &str = "lab1";
 
+/// The universe domain of accounts that have one.
+const UNIVERSE: &str = "csql.example";
+
 /// A CA with a data directory of its own.
 pub struct Authority {
     data: PathBuf,
@@ -30,8 +33,10 @@ pub struct Authority {
 pub enum Dialect {
     /// Our own client and agent.
     Ours,
-    /// Google's libraries.
+    /// Google's libraries, by the token endpoint that the key file names.
     Google,
+    /// Google's libraries, with a universe domain: they use no token endpoint.
+    Universe,
 }
 
 impl Authority {
@@ -107,9 +112,11 @@ impl Authority {
             .to_str()
             .context("a temporary folder's name is text")?;
         let mut command = vec!["service-accounts", "create", name, "--key-file", path];
-        if dialect == Dialect::Google {
-            command.push("--compat");
-        }
+        command.extend(match dialect {
+            Dialect::Ours => &[][..],
+            Dialect::Google => &["--compat"],
+            Dialect::Universe => &["--compat", "--universe-domain", UNIVERSE],
+        });
         self.admin(&command)?;
         Ok(key_file)
     }

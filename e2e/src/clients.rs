@@ -158,7 +158,8 @@ impl Target {
         }
     }
 
-    fn request(&self) -> Value {
+    /// The request of a program of `e2e/clients`, without an operation.
+    pub fn request(&self) -> Value {
         let mut request = json!({
             "user": self.login.user,
             "password": self.login.password,

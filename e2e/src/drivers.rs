@@ -39,13 +39,18 @@ impl Driver {
 
     /// The Node driver of this name.
     pub fn node(name: &str) -> Result<Self> {
-        let modules = installed("node/node_modules")?;
-        Self::start(
-            Command::new(installed("bin/node")?)
-                .env("NODE_PATH", modules)
-                .arg(client_program("node/client.js"))
-                .arg(name),
-        )
+        Self::node_with(name, |_| {})
+    }
+
+    /// The Node driver of this name in an environment that `prepare` adds to.
+    pub fn node_with(name: &str, prepare: impl FnOnce(&mut Command)) -> Result<Self> {
+        let mut command = Command::new(installed("bin/node")?);
+        command
+            .env("NODE_PATH", installed("node/node_modules")?)
+            .arg(client_program("node/client.js"))
+            .arg(name);
+        prepare(&mut command);
+        Self::start(&mut command)
     }
 
     /// go-sql-driver, and Google's Go connector.

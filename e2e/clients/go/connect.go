@@ -95,6 +95,7 @@ func googleDialer(target googleTarget) (*cloudsqlconn.Dialer, error) {
 	dialer, err := cloudsqlconn.NewDialer(context.Background(),
 		cloudsqlconn.WithCredentialsFile(target.CredentialsFile),
 		cloudsqlconn.WithAdminAPIEndpoint(target.Endpoint),
+		cloudsqlconn.WithBuiltInMetrics(false),
 	)
 	if err == nil {
 		keptDialer.dialer = dialer

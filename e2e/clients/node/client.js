@@ -26,7 +26,31 @@ function tls(request) {
   }
 }
 
-function connect(request) {
+// Google's connector, made once and kept from one request to the next.
+let connector;
+
+async function google(request) {
+  const { Connector } = require('@google-cloud/cloud-sql-connector');
+  const target = request.google;
+  if (!connector) {
+    process.env.GOOGLE_APPLICATION_CREDENTIALS = target.credentials_file;
+    connector = new Connector({
+      sqlAdminAPIEndpoint: target.endpoint,
+      universeDomain: JSON.parse(fs.readFileSync(target.credentials_file)).universe_domain,
+    });
+  }
+  const options = await connector.getOptions({ instanceConnectionName: target.instance });
+  return require('mysql2/promise').createConnection({
+    ...options,
+    user: request.user,
+    password: request.password,
+    database: request.database,
+    connectTimeout: 20000,
+  });
+}
+
+async function connect(request) {
+  if (request.google) return google(request);
   const address = request.socket
     ? { socketPath: request.socket }
     : { host: request.host, port: request.port };

@@ -169,7 +169,7 @@ fn getting_started_leads_to_a_query_through_the_tunnel_and_to_the_ca_of_the_agen
     for made in [
         "agent.json",
         "app.json",
-        "pyapp.json",
+        "gapp.json",
         "ca-data/store.db",
         "ca-data/kek",
     ] {

@@ -1,4 +1,4 @@
-//! Google's unmodified Python and Go connectors against our CA and agent.
+//! Google's unmodified connectors for Python, Go and Node, and Google's proxy, against our CA and agent.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -27,12 +27,12 @@ fn login() -> Login {
 
 /// A world with an account for Google's libraries that may connect to both instances.
 fn world(connector: Connector, flavor: Flavor) -> World {
-    // The Go connector sends the name of the instance in its TLS hello; the Python connector none.
-    let serving = match connector {
-        Connector::Python => Serving::Apart,
-        Connector::Go => Serving::Together,
+    let serving = if connector.sends_server_name() {
+        Serving::Together
+    } else {
+        Serving::Apart
     };
-    World::with(flavor, serving, ACCOUNT, Dialect::Google).unwrap()
+    World::with(flavor, serving, ACCOUNT, connector.dialect()).unwrap()
 }
 
 fn version(session: &mut Session, instance: &str) -> Answer {
@@ -78,6 +78,21 @@ fn the_go_connector_carries_sessions_to_mysql_9() {
 }
 
 #[test]
+fn the_node_connector_carries_sessions_to_mysql_9() {
+    carries_sessions(Connector::Node, Flavor::MySql9);
+}
+
+#[test]
+fn googles_proxy_on_a_port_carries_sessions_to_mysql_9() {
+    carries_sessions(Connector::ProxyTcp, Flavor::MySql9);
+}
+
+#[test]
+fn googles_proxy_on_a_socket_carries_sessions_to_mysql_9() {
+    carries_sessions(Connector::ProxySocket, Flavor::MySql9);
+}
+
+#[test]
 fn the_python_connector_carries_sessions_to_mariadb_10_11() {
     carries_sessions(Connector::Python, Flavor::MariaDb10);
 }
@@ -85,6 +100,21 @@ fn the_python_connector_carries_sessions_to_mariadb_10_11() {
 #[test]
 fn the_go_connector_carries_sessions_to_mariadb_10_11() {
     carries_sessions(Connector::Go, Flavor::MariaDb10);
+}
+
+#[test]
+fn the_node_connector_carries_sessions_to_mariadb_10_11() {
+    carries_sessions(Connector::Node, Flavor::MariaDb10);
+}
+
+#[test]
+fn googles_proxy_on_a_port_carries_sessions_to_mariadb_10_11() {
+    carries_sessions(Connector::ProxyTcp, Flavor::MariaDb10);
+}
+
+#[test]
+fn googles_proxy_on_a_socket_carries_sessions_to_mariadb_10_11() {
+    carries_sessions(Connector::ProxySocket, Flavor::MariaDb10);
 }
 
 /// A connector that cannot dial the agent asks for new settings and a new certificate, and recovers with them.
@@ -130,6 +160,16 @@ fn the_go_connector_recovers_by_a_forced_refresh() {
     recovers_by_a_forced_refresh(Connector::Go);
 }
 
+#[test]
+fn the_node_connector_recovers_by_a_forced_refresh() {
+    recovers_by_a_forced_refresh(Connector::Node);
+}
+
+#[test]
+fn googles_proxy_recovers_by_a_forced_refresh() {
+    recovers_by_a_forced_refresh(Connector::ProxyTcp);
+}
+
 /// Puts the private key of another account into a key file.
 fn with_the_key_of(other: &Path, key_file: &Path) -> PathBuf {
     let read =
@@ -144,14 +184,21 @@ fn with_the_key_of(other: &Path, key_file: &Path) -> PathBuf {
 fn refusals_are_clear(connector: Connector) {
     let world = world(connector, Flavor::MySql9);
     let authority = &world.authority;
-    let stranger = authority.create_account(STRANGER, Dialect::Google).unwrap();
+    let stranger = authority
+        .create_account(STRANGER, connector.dialect())
+        .unwrap();
     let ask = |key_file: &Path, instance: &str| {
         let mut session = Session::start(connector, authority, key_file).unwrap();
         version(&mut session, instance).unwrap_err()
     };
     let legs = instance(Leg::Tcp);
     let wrong_key = ask(&with_the_key_of(&stranger, world.key_file()), legs);
-    assert_says(&wrong_key, &["invalid_grant"]);
+    // With a universe domain the assertion is the bearer, and no token endpoint refuses it.
+    let expected = match connector.dialect() {
+        Dialect::Universe => "401",
+        _ => "invalid_grant",
+    };
+    assert_says(&wrong_key, &[expected]);
     let no_grant = ask(&stranger, legs);
     assert_says(&no_grant, &["403", legs]);
     let unknown = ask(world.key_file(), "no-such-database");
@@ -184,4 +231,14 @@ fn refusals_reach_users_of_the_python_connector_as_clear_4xx() {
 #[test]
 fn refusals_reach_users_of_the_go_connector_as_clear_4xx() {
     refusals_are_clear(Connector::Go);
+}
+
+#[test]
+fn refusals_reach_users_of_the_node_connector_as_clear_4xx() {
+    refusals_are_clear(Connector::Node);
+}
+
+#[test]
+fn refusals_are_in_the_log_of_googles_proxy_as_clear_4xx() {
+    refusals_are_clear(Connector::ProxyTcp);
 }

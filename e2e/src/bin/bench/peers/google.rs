@@ -44,6 +44,8 @@ pub(super) fn starter(lab: &Lab, service: SocketAddr, engine: Engine) -> Result<
         .arg(format!("--address={}", entry.ip()))
         .arg(format!("--port={}", entry.port()))
         .arg("--quiet")
+        // A key file of ours is no business of Google's.
+        .arg("--enable-builtin-metrics=false")
         .arg(format!("{PROJECT}:{REGION}:{}", site.instance));
     Ok(Starter {
         command,
