@@ -11,7 +11,6 @@ mod output;
 mod serve;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,7 +79,7 @@ impl Place {
     /// Opens the registry of that data directory.
     async fn registry(&self) -> Result<Registry> {
         secure_directory(&self.data, false)?;
-        let store = Arc::new(Store::open_complete(&file(&self.data)).await?);
+        let store = Arc::new(Store::open(&file(&self.data)).await?);
         Ok(Registry::new(store, Clock::system(), local_admin()))
     }
 }
@@ -122,10 +121,7 @@ async fn run(command: Command) -> Result<Exit> {
 }
 
 fn complain(error: &Error) -> Exit {
-    let mut stderr = std::io::stderr().lock();
-    if let Err(error) = writeln!(stderr, "{PROGRAM}: {}", error.chain()) {
-        tracing::debug!(%error, "the error could not be written");
-    }
+    daemon::log::complain(&format!("{PROGRAM}: {}\n", error.chain()));
     match error {
         Error::Settings(_) | Error::Invalid(_) | Error::Name(_) => Exit::Usage,
         _ => Exit::Failure,

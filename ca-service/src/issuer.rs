@@ -5,7 +5,6 @@ mod key_policy;
 mod lint;
 mod plan;
 mod profile;
-mod settle;
 mod sign;
 mod verify;
 
@@ -194,7 +193,7 @@ impl Issuer {
         .execute(&mut *write)
         .await?;
         self.audit(&mut write, plan, audit::STARTED, None).await?;
-        write.commit().await
+        Ok(write.commit().await?)
     }
 
     async fn finish(
@@ -212,7 +211,7 @@ impl Issuer {
             .execute(&mut *write)
             .await?;
         self.audit(&mut write, plan, state, reason).await?;
-        write.commit().await
+        Ok(write.commit().await?)
     }
 
     async fn audit(

@@ -5,18 +5,14 @@
 mod audit;
 mod authn;
 mod authz;
-mod budget;
 mod cli;
 mod clock;
 mod error;
-mod establish;
 mod http;
 mod https;
 mod issuer;
 mod limits;
-mod log_throttle;
 mod metrics;
-mod readiness;
 mod registry;
 mod serve;
 mod service;
@@ -30,5 +26,6 @@ use std::process::ExitCode;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    let _rest = daemon::exit::FlushAtEnd::default();
     cli::main(std::env::args_os()).into()
 }

@@ -70,6 +70,8 @@ impl Metrics {
             "Open connections",
             metrics.connections.clone(),
         );
+        let (name, help) = daemon::log::LINES_DROPPED;
+        registry.register(name, help, daemon::log::lines_dropped());
         metrics
     }
 

@@ -16,5 +16,4 @@ mod replay;
 mod secrets;
 mod server_names;
 mod store_failures;
-mod timing;
 mod world;

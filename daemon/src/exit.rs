@@ -4,6 +4,18 @@ use std::process::ExitCode;
 
 use crate::shutdown::Signal;
 
+/// Flushes the log and the messages to the service manager when it is dropped, at the end of `main`. It waits for their
+/// readers less than a second together.
+#[derive(Debug, Default)]
+pub struct FlushAtEnd(());
+
+impl Drop for FlushAtEnd {
+    fn drop(&mut self) {
+        crate::notify::flush();
+        crate::log::flush();
+    }
+}
+
 /// The ways to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -17,8 +17,6 @@ pub use flags::{parse, parse_with};
 pub use nearest::nearest;
 pub use span::{NotASpan, Span};
 
-use std::io::Write as _;
-
 use crate::exit::Exit;
 
 /// A value that may be absent, with one that takes its place.
@@ -67,9 +65,8 @@ macro_rules! overlay {
 
 /// Prints complaints on standard error and says how to end.
 pub fn complain(program: &str, complaints: &Complaints) -> Exit {
-    let mut stderr = std::io::stderr().lock();
-    if let Err(error) = writeln!(stderr, "{program}: the settings are wrong:\n{complaints}") {
-        tracing::debug!(%error, "complaints could not be written");
-    }
+    crate::log::complain(&format!(
+        "{program}: the settings are wrong:\n{complaints}\n"
+    ));
     Exit::Usage
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let _rest = daemon::exit::FlushAtEnd::default();
     daemon::harden::harden();
     proxy_client::command::run(std::env::args_os()).into()
 }

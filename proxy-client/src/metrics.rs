@@ -188,6 +188,8 @@ impl Metrics {
         registry.register("dial_latency", help, dial_latency.clone());
         let help = "Seconds of each leg from a connection to its open tunnel";
         registry.register("dial_leg_seconds", help, legs.clone());
+        let (name, help) = daemon::log::LINES_DROPPED;
+        registry.register(name, help, daemon::log::lines_dropped());
         let spare_events = Kinds::default();
         let help = "Tunnels that were kept ready, by what became of them, and applications that found none";
         registry.register("spare_tunnel_events", help, spare_events.clone());

@@ -69,7 +69,7 @@ pub(crate) async fn run(
         match session(&direct, &mut socket, &record, handshake).await {
             Ok(ended) => record.ended(&agent.metrics, &ended),
             Err(error) => {
-                record.refused_directly(&agent.metrics, &agent.strangers, &error);
+                record.refused(&agent.metrics, &agent.refusals, &error);
                 last_words(&direct, &mut socket, &error).await;
             }
         }
@@ -149,8 +149,7 @@ fn admit(direct: &Direct) -> Result<(), Refusal> {
         return Err(draining());
     }
     let snapshot = instance.snapshot();
-    let now = (agent.served.clock)();
-    let engine = admission::open(instance.standing(&snapshot, now), now)?;
+    let engine = admission::open(snapshot.standing(), (agent.served.clock)())?;
     if engine == Engine::Mysql {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use tracing::error;
 const NAME: &str = "cloudsql-proxy-server";
 
 fn main() -> ExitCode {
+    let _rest = daemon::exit::FlushAtEnd::default();
     run().unwrap_or_else(|exit| exit).into()
 }
 
@@ -26,6 +27,7 @@ fn run() -> Result<Exit, Exit> {
     };
     // While there is one thread: becoming another user changes one thread only.
     let prepared = prepare(&config).map_err(failed)?;
+    daemon::log::write_from_now();
     daemon::harden::harden();
     transport::tls::install_provider();
     // Sessions have further threads: `transport::accept::Crew`.
@@ -66,7 +68,7 @@ fn complaints(flags: Settings) -> Complaints {
 
 fn configure(settings: Settings) -> Result<(Config, LogLevel), Complaints> {
     let style = settings.log_style.unwrap_or_default();
-    let log = daemon::log::init(settings.log_level.as_deref(), style, Output::Stderr)?;
+    let log = daemon::log::init_unwritten(settings.log_level.as_deref(), style, Output::Stderr)?;
     Ok((check(settings)?, log))
 }
 

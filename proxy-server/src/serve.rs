@@ -26,7 +26,7 @@ use crate::limits::Limits;
 use crate::material::{Files, Instance, Served};
 use crate::metrics::Metrics;
 use crate::prepare::Prepared;
-use crate::session::{self, Agent, Strangers};
+use crate::session::{self, Agent, Refusals};
 use background::Background;
 
 /// How long sessions that are cut may take to say goodbye.
@@ -130,9 +130,7 @@ fn agent(
     let instances = config.instances.iter().cloned().zip(files);
     let served = Arc::new(Served {
         instances: instances
-            .map(|(instance, files)| {
-                Arc::new(Instance::new(instance, files, config.policy_max_age))
-            })
+            .map(|(config, files)| Arc::new(Instance::new(config, files)))
             .collect(),
         clock: ca.authority.clock(),
     });
@@ -146,7 +144,7 @@ fn agent(
         deadlines: config.deadlines,
         rsa_key,
         metrics: Arc::new(Metrics::new()),
-        strangers: Strangers::default(),
+        refusals: Refusals::default(),
         traces: None,
         drain: shutdown.drain.clone(),
         cut: CancellationToken::new(),

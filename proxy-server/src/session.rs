@@ -33,7 +33,7 @@ use crate::preamble;
 use crate::refuse::{Words, say_and_close};
 pub(crate) use record::Record;
 use spare::Begun;
-pub(crate) use strangers::Strangers;
+pub(crate) use strangers::Refusals;
 
 /// What all sessions share.
 pub(crate) struct Agent {
@@ -45,7 +45,8 @@ pub(crate) struct Agent {
     /// For applications that ask a database on a secure leg for its RSA key.
     pub(crate) rsa_key: Option<RsaKey>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) strangers: Strangers,
+    /// Bounds the log lines about refusals.
+    pub(crate) refusals: Refusals,
     /// Tells of sessions.
     pub(crate) traces: Option<Traces>,
     /// Nobody new is let in.
@@ -84,7 +85,7 @@ pub(crate) async fn run(
                 .instrument(span)
                 .await;
         }
-        Err(error) => agent.strangers.tell(&agent.metrics, peer, &error),
+        Err(error) => strangers::tell(&agent.refusals, &agent.metrics, peer, &error),
     }
 }
 
@@ -95,7 +96,7 @@ async fn authenticated<R>(agent: &Agent, mut tls: TlsPeer, record: &Record, begu
     match tunnel(agent, &mut tls, record, &mut told, begun).await {
         Ok(ended) => record.ended(&agent.metrics, &ended),
         Err(error) => {
-            record.refused(&agent.metrics, &error);
+            record.refused(&agent.metrics, &agent.refusals, &error);
             Box::pin(say_and_close(&mut tls.stream, &told.last_words(&error))).await;
         }
     }
@@ -230,9 +231,7 @@ fn admit<'a>(
     let now = (agent.served.clock)();
     let instance = agent.served.find(&tls.identity.instance);
     let snapshot = instance.map(|instance| instance.snapshot());
-    let standing = instance
-        .zip(snapshot.as_ref())
-        .and_then(|(instance, snapshot)| instance.standing(snapshot, now));
+    let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
     let asking = Asking {
         identity: &tls.identity,
         not_after: tls.not_after,
@@ -266,10 +265,8 @@ impl Told {
             Dialect::Bare => {
                 let instance = agent.served.find(&tls.identity.instance);
                 let snapshot = instance.map(|instance| instance.snapshot());
-                let access = snapshot
-                    .as_ref()
-                    .and_then(|snapshot| snapshot.access.as_ref());
-                Words::Bare(access.map_or(Engine::Mysql, |access| access.policy.engine))
+                let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
+                Words::Bare(standing.map_or(Engine::Mysql, |standing| standing.policy.engine))
             }
         };
         Self {

@@ -11,14 +11,10 @@ use tracing::{debug, error, info};
 use super::paths::NoRoute;
 use super::{Caller, with_body};
 use crate::error::Error;
-use crate::log_throttle::LogThrottle;
 
 /// What strangers are told of our own failures.
 const OURS: &str =
     "the CA failed; its log says why, under the id that this answer's x-request-id has";
-
-/// Seconds until a failed store may be back.
-const STORE_BACK: u64 = 1;
 
 /// Why a request is not answered as was wished.
 pub(super) enum Failure {
@@ -66,32 +62,13 @@ impl Failure {
         }
     }
 
-    /// Whether the store failed.
-    pub(super) const fn is_of_the_store(&self) -> bool {
-        matches!(
-            self,
-            Self::Failed(Error::Store(_) | Error::StoreLost | Error::StoreFile { .. })
-        )
-    }
-
     /// One line in the log. ERROR is for what an operator must act upon; a stranger cannot cause it.
-    pub(super) fn log(
-        &self,
-        id: &str,
-        route: &'static str,
-        caller: Caller,
-        failures: &LogThrottle,
-    ) {
+    pub(super) fn log(&self, id: &str, route: &'static str, caller: Caller) {
         let caller = caller.0;
         match self {
             Self::Failed(failed) if told(failed).status.is_server_error() => {
                 let (kind, chain) = (failed.kind(), failed.chain());
-                // Every request fails alike while the store does.
-                if let Some(left_out) = failures.pass() {
-                    error!(request = id, route, %caller, kind, error = chain, left_out, "request failed");
-                } else {
-                    debug!(request = id, route, %caller, kind, error = chain, "request failed");
-                }
+                error!(request = id, route, %caller, kind, error = chain, "request failed");
             }
             // Whoever asks too often must not fill the log either.
             Self::Failed(Error::Limited { who, .. }) => {
@@ -166,7 +143,6 @@ impl Failure {
     }
 
     fn add_headers(&self, response: &mut Response) {
-        let status = response.status();
         let headers = response.headers_mut();
         match self {
             Self::Lost(Lost(NoRoute::Method(method))) => {
@@ -174,9 +150,6 @@ impl Failure {
             }
             Self::Failed(Error::Limited { retry_after, .. }) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(STORE_BACK));
             }
             Self::Failed(Error::Rejected(_)) if response.status() == StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -217,7 +190,7 @@ fn told(error: &Error) -> Told {
             Status::InvalidArgument,
             "timeout",
         ),
-        Error::Store(_) | Error::StoreLost | Error::StoreFile { .. } => (
+        Error::Store(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             Status::Unavailable,
             "backendError",

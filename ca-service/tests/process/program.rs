@@ -123,11 +123,16 @@ impl Site {
 
     /// Serves plain HTTP on a free port.
     pub(crate) fn serve(&self, flags: &[&str]) -> Running {
+        let log = File::create(self.path("log")).unwrap();
+        self.serve_logging(flags, log.try_clone().unwrap().into(), log.into())
+    }
+
+    /// The same with standard output and standard error that lead there.
+    pub(crate) fn serve_logging(&self, flags: &[&str], out: Stdio, err: Stdio) -> Running {
         let address_file = self.path("address");
         if address_file.exists() {
             std::fs::remove_file(&address_file).unwrap();
         }
-        let log = File::create(self.path("log")).unwrap();
         let child = ca()
             .args([
                 "serve",
@@ -140,8 +145,8 @@ impl Site {
             .arg("--address-file")
             .arg(&address_file)
             .args(flags)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(out)
+            .stderr(err)
             .spawn()
             .unwrap();
         let mut running = Running {

@@ -1,7 +1,7 @@
 //! Flags and their environment twins: all that is wrong with them is said at once.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::io::IsTerminal as _;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
@@ -181,7 +181,11 @@ fn context(error: &Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
+/// Prints help and version, which somebody waits for, and complaints, for which the program does not wait.
 fn print(error: &Error) {
+    if error.use_stderr() && !std::io::stderr().is_terminal() {
+        return crate::log::complain(&error.render().to_string());
+    }
     if let Err(error) = error.print() {
         tracing::debug!(%error, "the help text could not be written");
     }
@@ -206,9 +210,7 @@ fn print_all(first: &Error, further: &[Error], more: &Complaints) {
         ));
     }
     text.push_str("\nFor more information, try '--help'.\n");
-    if let Err(error) = std::io::stderr().lock().write_all(text.as_bytes()) {
-        tracing::debug!(%error, "complaints could not be written");
-    }
+    crate::log::complain(&text);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use daemon::environment::Environment;
-use daemon::log::LogLevel;
+use daemon::log::{LogLevel, LogThrottle};
 use daemon::settings::Complaints;
 use tokio::signal::unix::Signal;
 use tracing::{error, info};
@@ -33,6 +33,7 @@ pub(super) async fn watch(
 ) -> Infallible {
     let mut seen = marks(&files);
     let mut pause = PACE;
+    let failures = LogThrottle::default();
     let mut again = Again {
         level: log.as_ref().and_then(LogLevel::chosen),
         log,
@@ -60,7 +61,10 @@ pub(super) async fn watch(
             }
             Err(problem) => {
                 let stays = problem.passes();
-                error!(%problem, "settings were not reloaded, the old ones stay");
+                // The CA that cannot be asked is tried on and on.
+                if let Some(repeated) = failures.due(problem.to_string()) {
+                    error!(%problem, repeated, "settings were not reloaded, the old ones stay");
+                }
                 if stays {
                     pause = RETRY;
                 } else {

@@ -22,10 +22,7 @@ pub(super) fn out(text: &str) -> Exit {
 
 /// Writes one line to standard error.
 pub(super) fn complain(text: &str) {
-    let line = format!("{PROGRAM}: {text}\n");
-    if let Err(error) = std::io::stderr().lock().write_all(line.as_bytes()) {
-        tracing::debug!(%error, "the error could not be written");
-    }
+    daemon::log::complain(&format!("{PROGRAM}: {text}\n"));
 }
 
 /// The same with an error and its causes; and how the program ends.

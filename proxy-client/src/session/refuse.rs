@@ -1,9 +1,8 @@
 //! Saying no so that the application sees why: in its own protocol, and without a reset that would lose it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use daemon::log::LogThrottle;
 use proto::machine::{Inputs, Machine as _};
 use proto::postgres::Opening;
 use proto::{Code, Engine, Refusal};
@@ -17,10 +16,6 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most bytes that are read and thrown away meanwhile.
 const MAX_DRAIN: u64 = 64 * 1024;
-/// The same refusal is logged again after this time.
-const REPEAT_AFTER: Duration = Duration::from_secs(60);
-/// Kinds of refusals that are remembered; beyond, they are told each time.
-const MAX_KINDS: usize = 32;
 
 /// Tells an application no and closes its connection.
 pub(super) async fn tell<S>(app: &mut S, refusal: &Refusal, engine: Engine)
@@ -66,51 +61,22 @@ where
     Ok(farewell)
 }
 
-/// Refusals that come again and again are logged once a minute, however they take turns.
+/// Which refusals have been logged of late.
 #[derive(Default)]
-pub(super) struct Repeats(Mutex<HashMap<Kind, Told>>);
+pub(super) struct Repeats(LogThrottle<Kind>);
 
-/// What makes two refusals the same: all but the numbers in their reasons, which may be times, ports or amounts.
+/// All that tells two refusals apart: the numbers in their reasons do not, for they may be times, ports or amounts.
 type Kind = (Code, String);
 
-struct Told {
-    at: Instant,
-    repeated: u64,
-}
-
 impl Repeats {
-    /// How many times it was kept quiet since it was last told; `None` to keep it quiet this time too.
+    /// Number of times it was suppressed since it was last logged; `None` to suppress it this time too.
     pub(super) fn is_worth_telling(&self, refusal: &Refusal) -> Option<u64> {
-        self.note(refusal, Some(0))
+        self.0.due(kind(refusal))
     }
 
-    /// The same of what somebody else has told the first time.
+    /// The same of a refusal that was logged elsewhere the first time.
     pub(super) fn is_worth_telling_again(&self, refusal: &Refusal) -> Option<u64> {
-        self.note(refusal, None)
-    }
-
-    fn note(&self, refusal: &Refusal, first: Option<u64>) -> Option<u64> {
-        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |told: &Told| told.at.elapsed() < REPEAT_AFTER;
-        let now = Instant::now();
-        let kind = kind(refusal);
-        if let Some(told) = kinds.get_mut(&kind) {
-            if is_recent(told) {
-                told.repeated = told.repeated.saturating_add(1);
-                return None;
-            }
-            let repeated = std::mem::take(&mut told.repeated);
-            told.at = now;
-            return Some(repeated);
-        }
-        if kinds.len() >= MAX_KINDS {
-            kinds.retain(|_, told| is_recent(told));
-        }
-        if kinds.len() < MAX_KINDS {
-            let repeated = u64::from(first.is_none());
-            kinds.insert(kind, Told { at: now, repeated });
-        }
-        first
+        self.0.due_again(kind(refusal))
     }
 }
 

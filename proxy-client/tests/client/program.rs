@@ -1,7 +1,8 @@
 //! The program itself: flags, exit codes, lines.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _, pipe};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -236,6 +237,66 @@ async fn no_secret_appears_in_the_log_however_much_is_logged() {
         "BEGIN CERTIFICATE",
     ] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+/// A pipe without room for another byte, as of a collector that stands still.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    for size in [4096, 1] {
+        while writer.write(&vec![b'x'; size]).is_ok() {}
+    }
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_neither_sessions_nor_the_end() {
+    let (world, instance) = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.json");
+    write_private(&key, &world.ca.key_file());
+    let (port, tunnel_port) = (free_port(), world.agent.address.port());
+    let argument = format!("--instance=db1?port={port}&tunnel-port={tunnel_port}");
+    let flags = [
+        &argument,
+        "--credentials-file",
+        key.to_str().unwrap(),
+        "--log-level=debug",
+        "--spare-tunnels=0",
+    ];
+    let (_unread, log) = full_pipe();
+    let mut command = program(&flags);
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let mut running = Running(command.spawn().unwrap());
+    let connect = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let mut before = loop {
+        assert!(std::time::Instant::now() < deadline);
+        match connect().await {
+            Ok(app) => break app,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(first_words(&mut before).await, GREETING);
+    for _ in 0..500 {
+        assert_eq!(first_words(&mut connect().await.unwrap()).await, GREETING);
+    }
+    let stranger = Instance::new("demo:eu:db1");
+    world.agent.believes(&instance.name, &stranger.client_ca);
+    for _ in 0..500 {
+        assert_ne!(first_words(&mut connect().await.unwrap()).await, GREETING);
+    }
+    before.write_all(b"goes on").await.unwrap();
+    let mut echo = [0; 7];
+    before.read_exact(&mut echo).await.unwrap();
+    let pid = running.0.id().to_string();
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while running.0.try_wait().unwrap().is_none() {
+        assert!(std::time::Instant::now() < deadline, "it does not end");
+        tokio::task::yield_now().await;
     }
 }
 

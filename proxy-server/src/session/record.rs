@@ -1,6 +1,6 @@
 //! What is logged and counted of a session: one closing line, one warning if it is refused.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use daemon::log::SESSION;
 use proto::Engine;
@@ -14,7 +14,7 @@ use transport::tls::{ClientIdentity, Dialect, TlsPeer};
 use transport::traces::Traces;
 use transport::tunnel::Ended;
 
-use super::Strangers;
+use super::strangers::{Refusals, source};
 use super::told::Told;
 use crate::admission::Admitted;
 use crate::config::Wanted;
@@ -34,8 +34,9 @@ pub(crate) struct Record {
     span: Span,
     via: Via,
     peer: Peer,
-    /// Whether it has authenticated to us.
-    known: AtomicBool,
+    instance: String,
+    /// The account, once it has authenticated to us.
+    account: OnceLock<String>,
     told: Option<Box<Told>>,
 }
 
@@ -66,7 +67,8 @@ impl Record {
             legs: Legs::default(),
             via: Via::Direct,
             peer,
-            known: AtomicBool::new(false),
+            instance: instance.to_string(),
+            account: OnceLock::new(),
             told,
         }
     }
@@ -82,7 +84,7 @@ impl Record {
         self.span
             .record("principal", tracing::field::display(account));
         self.span.record("serial", &client.serial);
-        self.known.store(true, Ordering::Relaxed);
+        self.account.get_or_init(|| account.to_string());
     }
 
     pub(super) fn new(tls: &TlsPeer, peer: Peer, legs: Legs, traces: Option<&Traces>) -> Self {
@@ -109,7 +111,8 @@ impl Record {
             legs,
             via: Via::Tunnel,
             peer,
-            known: AtomicBool::new(true),
+            instance: identity.instance.to_string(),
+            account: identity.account.to_string().into(),
             told: Told::of(traces, &identity.instance, Some(&identity.account), peer),
         }
     }
@@ -180,19 +183,6 @@ impl Record {
         );
     }
 
-    /// There was none for somebody who may be anybody: counted always, told of as strangers are.
-    pub(crate) fn refused_directly(
-        &self,
-        metrics: &Metrics,
-        strangers: &Strangers,
-        error: &SessionError,
-    ) {
-        if self.known.load(Ordering::Relaxed) || strangers.may_be_told() {
-            return self.refused(metrics, error);
-        }
-        self.count(metrics, error);
-    }
-
     fn tell(&self, end: Result<&Ended, &SessionError>) {
         if let Some(told) = &self.told {
             told.tell(self.started, &self.legs, end);
@@ -209,32 +199,52 @@ impl Record {
     }
 
     /// There was none. An application that goes away in the middle, and a database that does not like a password, are
-    /// everyday business; the rest the operator may want to know.
-    pub(crate) fn refused(&self, metrics: &Metrics, error: &SessionError) {
+    /// everyday business; the rest the operator may want to know, each kind of it once a minute.
+    pub(crate) fn refused(&self, metrics: &Metrics, refusals: &Refusals, error: &SessionError) {
         self.count(metrics, error);
         if let SessionError::Login(LoginError::RefusedByDatabase(number)) = error
             && let Some(hint) = operators_business(*number)
+            && let Some(repeated) = refusals.due((hint, self.instance.clone()))
         {
-            warn!(db.error = number, hint, "the database refuses connections");
-        }
-        let code = error.refusal().map(|refusal| refusal.code);
-        if let Some(code) = code {
             warn!(
-                code = code.as_str(),
+                db.error = number,
+                hint, repeated, "the database refuses connections"
+            );
+        }
+        let Some(refusal) = error.refusal() else {
+            return self.ended_early(error);
+        };
+        let code = refusal.code.as_str();
+        if let Some(repeated) = refusals.due((code, self.caller(error))) {
+            warn!(
+                code,
                 error.kind = error.kind(),
                 error.blame = error.blame().as_str(),
                 error = chain(error),
+                repeated,
                 "session refused"
             );
-        } else {
-            info!(
-                target: SESSION,
-                duration_ms = self.duration_ms(),
-                error.kind = error.kind(),
-                error.blame = error.blame().as_str(),
-                error = chain(error),
-                "session ended"
-            );
+        }
+    }
+
+    fn ended_early(&self, error: &SessionError) {
+        info!(
+            target: SESSION,
+            duration_ms = self.duration_ms(),
+            error.kind = error.kind(),
+            error.blame = error.blame().as_str(),
+            error = chain(error),
+            "session ended"
+        );
+    }
+
+    /// Whom an error met, as the log tells them apart.
+    fn caller(&self, error: &SessionError) -> String {
+        let instance = &self.instance;
+        let kind = error.kind();
+        match self.account.get() {
+            Some(account) => format!("{account} {instance} {kind}"),
+            None => format!("{} {instance} {kind}", source(self.peer)),
         }
     }
 }

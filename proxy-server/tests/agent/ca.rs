@@ -43,9 +43,6 @@ pub(crate) enum Standing {
     Unknown,
 }
 
-/// Makes status and body of a bad answer from the body of a good one.
-pub(crate) type Spoil = fn(Vec<u8>) -> (u16, Vec<u8>);
-
 /// What the CA says, as tests change it.
 pub(crate) struct Says {
     /// It does not serve now.
@@ -64,8 +61,6 @@ pub(crate) struct Says {
     pub(crate) grants: Vec<Grant>,
     /// The region that it knows the instances in.
     pub(crate) region: &'static str,
-    /// What becomes of its answers about grants: status and body.
-    pub(crate) spoils: Option<Spoil>,
 }
 
 pub(crate) struct Ca {
@@ -99,7 +94,6 @@ impl Ca {
                 forgets_names: false,
                 grants: vec![grant(APP)],
                 region: "r",
-                spoils: None,
             }),
             issued: Mutex::default(),
             revision: watch::Sender::new(1),
@@ -187,7 +181,7 @@ impl Ca {
             return refusal;
         }
         let says = self.says.lock().unwrap();
-        let settings = AgentSettings {
+        Json(AgentSettings {
             kind: "csql#agentSettings".into(),
             revision: *self.revision.borrow(),
             connection_name: name(says.region, label),
@@ -196,12 +190,8 @@ impl Ca {
             server_ca_cert: self.authorities(label).1.pem.clone(),
             server_names: says.names.clone(),
             grants: says.grants.clone(),
-        };
-        let Some(spoil) = says.spoils else {
-            return Json(settings).into_response();
-        };
-        let (status, body) = spoil(serde_json::to_vec(&settings).unwrap());
-        (StatusCode::from_u16(status).unwrap(), body).into_response()
+        })
+        .into_response()
     }
 
     fn server_certificate(&self, label: &str, body: &[u8]) -> Response {

@@ -30,9 +30,22 @@ pub(crate) fn program() -> Command {
 
 /// A process that serves instance `i`, with the address that it wrote.
 pub(crate) async fn started(ca: &Ca, database: &Database, more: &[&str]) -> (Child, Agent) {
+    started_with(ca, database, more, Stdio::piped(), |_| {}).await
+}
+
+/// The same with another standard error and a changed command.
+pub(crate) async fn started_with(
+    ca: &Ca,
+    database: &Database,
+    more: &[&str],
+    err: Stdio,
+    change: impl FnOnce(&mut Command),
+) -> (Child, Agent) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("address");
-    let child = program()
+    let mut command = program();
+    change(command.stderr(err));
+    let child = command
         .args(["--instance=p:r:i", "--listen=127.0.0.1:0"])
         .arg(format!("--credentials-file={}", ca.key_file().display()))
         .arg(format!("--database={}", database.place))
@@ -53,7 +66,7 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-async fn exit_code(child: &mut Child) -> Option<i32> {
+pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     timeout(PATIENCE, child.wait())
         .await
         .unwrap()
@@ -96,7 +109,7 @@ async fn a_request_to_stop_lets_sessions_end_and_admits_no_new_ones() {
 }
 
 /// A tunnel, if the agent is ready for one.
-async fn open(client: &Client) -> Option<transport::tls::TlsStream> {
+pub(crate) async fn open(client: &Client) -> Option<transport::tls::TlsStream> {
     let (mut stream, _) = client.connect().await.ok()?;
     let hello = proto::frame::encode(&client.hello()).unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut stream, &hello)
@@ -137,7 +150,7 @@ pub(crate) async fn log_of(child: Child) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_log_has_a_line_for_each_refusal_and_a_session_only_if_asked_for_and_strangers_raise_no_alarm()
+async fn the_log_has_a_line_for_each_kind_of_refusal_and_a_session_only_if_asked_for_and_strangers_raise_no_alarm()
  {
     for (level, sessions) in [("--log-level=info", 0), ("--log-level=session=info", 1)] {
         let (ca, database) = echoing().await;

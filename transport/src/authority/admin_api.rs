@@ -14,15 +14,12 @@ use serde::de::DeserializeOwned;
 
 use super::Authority;
 use super::error::{AuthorityError, Failure};
-use super::http::{Answer, MAX_BODY, REQUEST_TIMEOUT};
+use super::http::{Answer, REQUEST_TIMEOUT};
 
 /// Google's part of the API.
 const GOOGLE: &str = "/sql/v1beta4";
 /// Our part.
 const OURS: &str = "/csql/v1";
-/// Longest answer with an agent's settings. A grant takes some 60 bytes: a million of them fit, and what is longer
-/// must not fill the memory of the agent's machine.
-const MAX_SETTINGS: usize = 64 * 1024 * 1024;
 /// Longest text of the CA's that people are shown.
 const MAX_SHOWN: usize = 300;
 
@@ -90,7 +87,6 @@ pub(super) async fn agent_settings(
     }
     let call = Call {
         timeout,
-        max_body: MAX_SETTINGS,
         ..Call::get(path)
     };
     call.send(authority).await
@@ -102,7 +98,6 @@ struct Call {
     path: String,
     body: Option<Vec<u8>>,
     timeout: Duration,
-    max_body: usize,
 }
 
 impl Call {
@@ -112,7 +107,6 @@ impl Call {
             path,
             body: None,
             timeout: REQUEST_TIMEOUT,
-            max_body: MAX_BODY,
         }
     }
 
@@ -167,7 +161,7 @@ impl Call {
                 None => request,
             })
         };
-        authority.http.send(&url, self.max_body, request).await
+        authority.http.send(&url, request).await
     }
 }
 
