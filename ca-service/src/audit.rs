@@ -29,7 +29,7 @@ pub(crate) struct Entry<'a> {
 
 /// Writes an entry within a transaction.
 pub(crate) async fn record(write: &mut Write, entry: &Entry<'_>) -> Result<()> {
-    sqlx::query(
+    let inserted = sqlx::query(
         "INSERT INTO audit (at, actor, action, outcome, instance, detail) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(entry.at)
@@ -40,6 +40,7 @@ pub(crate) async fn record(write: &mut Write, entry: &Entry<'_>) -> Result<()> {
     .bind(entry.detail.to_string())
     .execute(&mut **write)
     .await?;
+    write.has_entry(inserted.last_insert_rowid());
     // What has only begun is for the store; the log has one line per decision.
     if entry.outcome != STARTED {
         tracing::info!(
@@ -55,13 +56,16 @@ pub(crate) async fn record(write: &mut Write, entry: &Entry<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Tries to write, without a trace: for the readiness check, whose transaction is rolled back.
+/// Tries to write an entry, and takes it back: for the measurement of readiness.
 pub(crate) async fn probe(write: &mut Write) -> Result<()> {
-    sqlx::query(
+    for statement in [
+        "SAVEPOINT probe",
         "INSERT INTO audit (at, actor, action, outcome, instance, detail) VALUES (0, '', '', '', '', '')",
-    )
-    .execute(&mut **write)
-    .await?;
+        "ROLLBACK TO probe",
+        "RELEASE probe",
+    ] {
+        sqlx::query(statement).execute(&mut **write).await?;
+    }
     Ok(())
 }
 

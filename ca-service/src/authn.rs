@@ -6,10 +6,13 @@ mod bearer;
 mod claims;
 mod replay;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use proto::admin::TokenResponse;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::time::Instant;
 
 pub(crate) use access_token::{AccessTokens, new_token_key};
 pub(crate) use bearer::from_header;
@@ -27,6 +30,18 @@ pub(crate) const TOKEN_LIFETIME: Seconds = 3600;
 /// The public half of a key whose private half nobody has: verified against where there is no key, so that this
 /// takes as long as where there is one.
 const DECOY: &str = include_str!("authn/decoy.pem");
+
+/// Refusals of proofs take a multiple of this: keys are one or several, and the store answers now faster, now slower.
+const REFUSAL: Duration = Duration::from_millis(10);
+
+/// DER of the decoy, in the form that stored keys have.
+fn decoy() -> &'static [u8] {
+    static DER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let key = rustls_pki_types::SubjectPublicKeyInfoDer::from_pem_slice(DECOY.as_bytes());
+        key.map(|key| key.to_vec()).unwrap_or_default()
+    });
+    &DER
+}
 
 /// Whoever asks, proved.
 #[derive(Clone, Debug)]
@@ -112,7 +127,7 @@ impl Authenticator {
 
     async fn prove(&self, token: &str, purpose: Use) -> Result<Principal> {
         let assertion = Assertion::parse(token)?;
-        let (account, key) = self.signer(&assertion).await?;
+        let (account, key) = self.signer_in_even_time(&assertion).await?;
         let profile = self.registry.profile().await?;
         let now = self.registry.now();
         let expectation = Expectation {
@@ -142,15 +157,15 @@ impl Authenticator {
     async fn signer(&self, assertion: &Assertion<'_>) -> Result<(Account, AccountKey)> {
         let account = self.registry.account(&assertion.claims.iss).await?;
         let account = account.filter(|account| account.enabled);
-        let keys = match &account {
-            Some(account) => self.candidates(account, assertion).await?,
-            None => Vec::new(),
-        };
+        // The same work for an account that there is not: the store is asked, and a signature verified.
+        let id = account.as_ref().map_or("", |account| &account.id);
+        let mode = account
+            .as_ref()
+            .map_or(Mode::Strict, |account| account.mode);
+        let keys = self.candidates(id, mode, assertion).await?;
         if keys.is_empty() {
-            let decoy = DecodingKey::from_rsa_pem(DECOY.as_bytes());
-            let decoy = decoy.map_err(|_| Error::Crypto("the decoy key cannot be read"))?;
             // Its result does not matter: it is there for the time that it takes.
-            assertion.is_signed_by(&decoy, Algorithm::Rs256);
+            assertion.is_signed_by(&DecodingKey::from_rsa_der(decoy()), Algorithm::Rs256);
         }
         let signer = keys
             .into_iter()
@@ -167,18 +182,34 @@ impl Authenticator {
         }
     }
 
+    /// The account and the key that signed an assertion; who is refused learns nothing from how long that took.
+    async fn signer_in_even_time(
+        &self,
+        assertion: &Assertion<'_>,
+    ) -> Result<(Account, AccountKey)> {
+        let begun = Instant::now();
+        let found = self.signer(assertion).await;
+        if let Err(Error::Rejected(Rejection::Unproven)) = &found {
+            let taken = begun.elapsed().as_millis() / REFUSAL.as_millis();
+            let periods = u32::try_from(taken).unwrap_or(u32::MAX).saturating_add(1);
+            tokio::time::sleep_until(begun + REFUSAL.saturating_mul(periods)).await;
+        }
+        found
+    }
+
     /// The enabled keys that an assertion may be signed with, expired ones too: the one that it names; all, if it names
     /// none in compat mode.
     async fn candidates(
         &self,
-        account: &Account,
+        account_id: &str,
+        mode: Mode,
         assertion: &Assertion<'_>,
     ) -> Result<Vec<AccountKey>> {
-        let mut keys = self.registry.keys(account).await?;
+        let mut keys = self.registry.keys_of(account_id).await?;
         keys.retain(|key| {
             let named = match &assertion.header.kid {
                 Some(kid) => key.kid == *kid,
-                None => account.mode == Mode::Compat,
+                None => mode == Mode::Compat,
             };
             named && key.enabled && key.algorithm == assertion.header.algorithm
         });

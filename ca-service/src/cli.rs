@@ -79,7 +79,7 @@ impl Place {
     /// Opens the registry of that data directory.
     async fn registry(&self) -> Result<Registry> {
         secure_directory(&self.data, false)?;
-        let store = Arc::new(Store::open(&file(&self.data)).await?);
+        let store = Arc::new(Store::open_complete(&file(&self.data)).await?);
         Ok(Registry::new(store, Clock::system(), local_admin()))
     }
 }

@@ -96,7 +96,18 @@ pub(crate) enum Error {
     },
     /// The store failed.
     #[error("the store failed")]
-    Store(#[from] sqlx::Error),
+    Store(#[source] sqlx::Error),
+    /// The store's connections were closed because its file is not there.
+    #[error("the store is not there, or is not this CA's; the log says why")]
+    StoreLost,
+    /// The store's file is not the one that was opened.
+    #[error("{} {problem}; nothing is issued until this CA's store is there again", path.display())]
+    StoreFile {
+        /// Which file.
+        path: PathBuf,
+        /// `is gone`, ...
+        problem: &'static str,
+    },
     /// The store's schema is newer than this program, or damaged.
     #[error("the store's schema cannot be used (is the store from a newer cloudsql-ca?)")]
     Schema(#[from] sqlx::migrate::MigrateError),
@@ -171,6 +182,15 @@ pub(crate) enum Rejection {
     Token,
 }
 
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolClosed => Self::StoreLost,
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl Error {
     /// A file's trouble.
     pub(crate) fn file(
@@ -202,6 +222,7 @@ impl Error {
             Self::Exposed { .. } => "exposed",
             Self::Listen { .. } => "listen",
             Self::Store(_) => "store",
+            Self::StoreLost | Self::StoreFile { .. } => "store_file",
             Self::Schema(_) => "schema",
             Self::Vault(_) => "vault",
             Self::Authority { .. } => "authority",

@@ -27,15 +27,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub(crate) use health::readiness;
 pub(crate) use openapi::document;
 use paths::Route;
 
 use crate::authn::Authenticator;
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::issuer::Issuer;
 use crate::limits::Limits;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::registry::Registry;
 use crate::store::random_id;
 
@@ -55,8 +57,16 @@ pub(crate) struct App {
     pub(crate) issuer: Issuer,
     /// Rates.
     pub(crate) limits: Limits,
+    /// Request bodies in flight.
+    pub(crate) bodies: Budget,
+    /// Long polls in flight.
+    pub(crate) polls: Budget,
     /// Counters.
     pub(crate) metrics: Metrics,
+    /// Whether certificates can be issued.
+    pub(crate) readiness: Readiness,
+    /// Lines about failures of ours.
+    pub(crate) failures: LogThrottle,
     /// Changes whenever the store's revision does.
     pub(crate) revision: watch::Receiver<u64>,
     /// Ends long polls when the service stops.
@@ -106,7 +116,10 @@ async fn answer(
         Err(failure) => {
             let kind = failure.kind();
             app.metrics.refused(word, kind);
-            failure.log(&id, word, caller);
+            if failure.is_of_the_store() {
+                app.readiness.suspect();
+            }
+            failure.log(&id, word, caller, &app.failures);
             if is_token {
                 failure.into_oauth()
             } else {
@@ -141,7 +154,7 @@ async fn handle(
             Route::EphemeralCert(names) => ephemeral_cert::generate(app, parts, body, names).await,
             Route::Instance(names) => instance::get(app, parts, names).await,
             Route::ServerCert(names) => agent::certificate(app, parts, body, names).await,
-            Route::OpenApi => json(&document()),
+            Route::OpenApi => Ok(openapi::answer()),
             Route::Livez | Route::Readyz | Route::Metrics => {
                 health::answer(app, caller, &route).await
             }

@@ -5,6 +5,7 @@ mod key_policy;
 mod lint;
 mod plan;
 mod profile;
+mod settle;
 mod sign;
 mod verify;
 
@@ -193,7 +194,7 @@ impl Issuer {
         .execute(&mut *write)
         .await?;
         self.audit(&mut write, plan, audit::STARTED, None).await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     async fn finish(
@@ -211,7 +212,7 @@ impl Issuer {
             .execute(&mut *write)
             .await?;
         self.audit(&mut write, plan, state, reason).await?;
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     async fn audit(

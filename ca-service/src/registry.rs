@@ -49,6 +49,11 @@ impl Registry {
         &self.store
     }
 
+    /// The clock that everything here goes by.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// The time now.
     pub(crate) fn now(&self) -> Seconds {
         self.clock.now()

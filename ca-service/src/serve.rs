@@ -1,7 +1,8 @@
 //! Listens, and hands each connection to its task, within limits.
 
+mod activity;
 mod connection;
-mod per_address;
+mod per_source;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,22 +16,21 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
-use transport::accept::{Crew, Listener, accept_loop};
+use transport::accept::{Crew, Listener, Source, accept_loop};
 use transport::socket::{Peer, Socket};
 use transport::tls::HttpsServer;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::http::{Caller, readiness, router};
+use crate::http::{Caller, router};
 use crate::https::CertificateFiles;
+use crate::readiness::Readiness;
 use crate::service::{Policy, Service};
 use connection::Connection;
-use per_address::PerAddress;
+use per_source::PerSource;
 
 /// Longest TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How often the health listener's answer is found out anew.
-const HEALTH: Duration = Duration::from_secs(2);
 
 /// Everything that `serve` needs to know; complete and checked.
 pub(crate) struct Config {
@@ -61,7 +61,7 @@ pub(crate) struct Config {
 pub(crate) struct Bounds {
     /// In total.
     pub(crate) total: usize,
-    /// From one address.
+    /// From one source: an IPv4 address, or an IPv6 network of 64 bits.
     pub(crate) per_address: usize,
 }
 
@@ -162,13 +162,14 @@ impl Server {
             bounds,
         } = self;
         let permits = Arc::new(Semaphore::new(bounds.total));
-        let addresses = PerAddress::new(bounds.per_address);
+        let sources = PerSource::new(bounds.per_address);
         let caretaker = Arc::clone(&service);
         connections.spawn(async move { caretaker.look_after().await });
+        connections.spawn(Readiness::keep(Arc::clone(&service.app)));
         let tracker = connections.clone();
         let on_connection = move |socket, peer, permit| {
             let (service, tls, tracker) = (Arc::clone(&service), tls.clone(), tracker.clone());
-            let place = caller(peer).and_then(|caller| addresses.enter(caller.0));
+            let place = caller(peer).and_then(|caller| sources.enter(Source::of(caller.0)));
             async move {
                 if let (Some(caller), Some(place)) = (caller(peer), place) {
                     converse(&service, tls, socket, caller, &tracker).await;
@@ -204,21 +205,9 @@ impl Server {
             })?;
         let address = listener.local_addr().map_or(listen, |address| address);
         info!(%address, "answering probes");
-        let (healthy, known) =
-            tokio::sync::watch::channel(readiness(&self.service.app).await.is_ok());
-        let (app, stopping) = (Arc::clone(&self.service.app), shutdown.drain.clone());
-        tracker.spawn(async move {
-            while !stopping.is_cancelled() {
-                healthy.send_replace(readiness(&app).await.is_ok());
-                tokio::select! {
-                    () = stopping.cancelled() => {}
-                    () = tokio::time::sleep(HEALTH) => {}
-                }
-            }
-            healthy.send_replace(false);
-        });
         let app = Arc::clone(&self.service.app);
-        let probes = connection::probes(known, move || app.metrics.text());
+        app.readiness.measure(&app).await;
+        let probes = connection::probes(app);
         let (cancel, task) = (shutdown.now.clone(), tracker.clone());
         let drained = shutdown.drain.clone();
         tracker.spawn(async move {
@@ -253,6 +242,7 @@ async fn converse(
     app.metrics.connections.inc();
     let connection = Connection {
         router: router(Arc::clone(app), caller),
+        clock: app.registry.clock(),
         stopping: app.stopping.clone(),
         tracker: tracker.clone(),
     };

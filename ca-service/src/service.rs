@@ -1,24 +1,27 @@
 //! Puts the service together from what the data directory holds, and looks after it while it runs.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use crate::authn::{self, AccessTokens, Authenticator, new_token_key};
+use crate::authn::{self, AccessTokens, Authenticator};
+use crate::budget::{Bounds, Budget};
 use crate::clock::{Clock, Seconds};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http::App;
 use crate::https::Https;
-use crate::issuer::{Issuer, Lifetimes, Purpose, new_root};
+use crate::issuer::{Issuer, Lifetimes, Purpose};
 use crate::limits::{Limits, Rates};
+use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
-use crate::registry::{Profile, Registry};
+use crate::readiness::Readiness;
+use crate::registry::Registry;
 use crate::serve::Config;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::vault::Vault;
 
 /// How often the store is asked whether an administrator has changed something.
@@ -27,6 +30,21 @@ const POLL: Duration = Duration::from_millis(200);
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(1);
+
+/// One line in this time about a store that cannot be used.
+const REMIND: Duration = Duration::from_secs(60);
+/// Age at which the making of a certificate is taken as cut short; no request lasts that long.
+const ABANDONED: Seconds = 60;
+/// Bytes of request bodies in flight.
+const BODIES: Bounds = Bounds {
+    total: 32 << 20,
+    each: 2 << 20,
+};
+/// Long polls in flight.
+const POLLS: Bounds = Bounds {
+    total: 16_384,
+    each: 1024,
+};
 
 /// What an operator decides about the service itself.
 #[derive(Clone, Copy)]
@@ -48,24 +66,6 @@ pub(crate) struct Service {
     revision: watch::Sender<u64>,
 }
 
-/// Makes the keys and the store of a new CA in a data directory.
-pub(crate) async fn establish(
-    data: &Path,
-    profile: &Profile,
-    clock: Clock,
-    actor: String,
-) -> Result<Registry> {
-    let vault = Vault::create(data)?;
-    let store = Store::create(&store::file(data)).await?;
-    let registry = Registry::new(Arc::new(store), clock, actor);
-    registry
-        .add_authority(&new_root(&vault, registry.now())?)
-        .await?;
-    registry.add_authority(&new_token_key(&vault)?).await?;
-    registry.set_profile(profile).await?;
-    Ok(registry)
-}
-
 impl Service {
     /// Opens the store and the keys; fails before anything listens if they cannot be used.
     pub(crate) async fn open(
@@ -75,7 +75,7 @@ impl Service {
     ) -> Result<Self> {
         let policy = &config.policy;
         let vault = Arc::new(Vault::open(&config.data)?);
-        let store = Arc::new(Store::open(&config.store).await?);
+        let store = Arc::new(Store::open_complete(&config.store).await?);
         let registry = Registry::new(Arc::clone(&store), clock.clone(), "cloudsql-ca".to_owned());
         let profile = registry.profile().await?;
         let tokens = AccessTokens::open_key(&store, &vault, &profile).await?;
@@ -92,13 +92,18 @@ impl Service {
             clock,
             policy.lifetimes,
         );
+        let now = registry.now();
         let (revision, changes) = watch::channel(store.revision().await?);
         let app = App {
             authn: Authenticator::new(registry.clone(), tokens, policy.leeway),
             registry,
             issuer,
             limits: Limits::new(&policy.rates),
+            bodies: Budget::new("address", BODIES),
+            polls: Budget::new("service account", POLLS),
             metrics: Metrics::new(),
+            readiness: Readiness::new(now),
+            failures: LogThrottle::default(),
             revision: changes,
             stopping,
         };
@@ -121,31 +126,39 @@ impl Service {
         let mut poll = tokio::time::interval(POLL);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut certificate = tokio::time::interval(CERTIFICATE);
-        let mut failing = false;
+        let mut told: Option<(Instant, String)> = None;
         loop {
             let done = tokio::select! {
                 () = self.app.stopping.cancelled() => return,
                 _ = poll.tick() => self.poll().await,
                 _ = housekeeping.tick() => self.housekeep().await,
-                _ = certificate.tick() => self.reload_certificate().await,
+                _ = certificate.tick() => {
+                    self.reload_certificate().await;
+                    continue;
+                }
             };
             match done {
-                // Told once, however long it lasts.
-                Err(error) if !failing => {
-                    failing = true;
-                    error!(
-                        error = error.chain(),
-                        "the store cannot be read; requests will fail"
-                    );
+                Ok(()) if told.take().is_some() => info!("the store can be used again"),
+                Ok(()) => {}
+                Err(error) => {
+                    let error = error.chain();
+                    // Once, however long it lasts, and again when it becomes another.
+                    let is_new = told
+                        .as_ref()
+                        .is_none_or(|(at, last)| at.elapsed() >= REMIND || *last != error);
+                    if is_new {
+                        error!(error, "the store cannot be used; requests fail");
+                        told = Some((Instant::now(), error));
+                    }
                 }
-                Err(_) => {}
-                Ok(()) => failing = false,
             }
         }
     }
 
     async fn poll(&self) -> Result<()> {
-        let revision = self.app.registry.store().revision().await?;
+        let store = self.app.registry.store();
+        store.restore().await?;
+        let revision = store.revision().await?;
         let changed = |known: &mut u64| std::mem::replace(known, revision) != revision;
         if self.revision.send_if_modified(changed) {
             self.https.refresh().await?;
@@ -154,14 +167,18 @@ impl Service {
     }
 
     /// On a thread of its own: the files may be on a file system that hangs.
-    async fn reload_certificate(&self) -> Result<()> {
+    async fn reload_certificate(&self) {
         let https = Arc::clone(&self.https);
-        let reloaded = tokio::task::spawn_blocking(move || https.reload()).await;
-        reloaded.map_err(|_| Error::Crypto("the HTTPS certificate could not be looked at"))
+        if let Err(error) = tokio::task::spawn_blocking(move || https.reload()).await {
+            error!(%error, "the HTTPS certificate could not be looked at");
+        }
     }
 
     async fn housekeep(&self) -> Result<()> {
         self.app.limits.purge();
+        // Requests in progress are younger.
+        let before = self.app.registry.now() - ABANDONED;
+        settle(&self.app, before).await?;
         self.app
             .metrics
             .remembered(authn::purge(&self.app.registry).await?);
@@ -199,11 +216,12 @@ async fn report(app: &App) -> Result<()> {
         }
     }
     warn_of_unenforceable(app).await?;
-    let cut_short: Vec<(String, String)> =
-        sqlx::query_as("SELECT serial, instance FROM certificates WHERE state = 'started'")
-            .fetch_all(app.registry.store().read())
-            .await?;
-    for (serial, instance) in cut_short {
+    settle(app, Seconds::MAX).await
+}
+
+/// Ends what was begun before that time and has no outcome, once.
+async fn settle(app: &App, before: Seconds) -> Result<()> {
+    for (serial, instance) in app.issuer.settle(before).await? {
         warn!(
             serial,
             instance, "the making of a certificate was cut short; it was not handed out"

@@ -1,32 +1,41 @@
 //! The store: SQLite in the data directory. Queries live with what they are about, in `registry/` and beside.
+//!
+//! Opened -> (its file is gone or exchanged) -> refusing -> (this CA's store is there, nothing is missing) -> opened.
+//! A connection that failed to write is closed, so no failure outlives its cause.
+
+mod files;
+mod known;
+mod opened;
+mod write;
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{SqlSafeStr as _, Sqlite, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use crate::error::{Error, Result};
+pub(crate) use files::beside;
+use known::Known;
+pub(crate) use known::is_complete;
+use opened::Opened;
+pub(crate) use write::Write;
 
 /// The store's file within the data directory.
 const FILE: &str = "store.db";
-/// How long one process waits for another's transaction.
-const BUSY: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
-
-/// A transaction that writes.
-pub(crate) type Write = Transaction<'static, Sqlite>;
 
 /// The store. Writers take turns within a process (one connection) and between processes (SQLite's lock).
 pub(crate) struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    path: PathBuf,
+    opened: ArcSwap<Opened>,
+    known: Arc<Known>,
+    /// Closed: reads from a store that is not there fail.
+    nothing: SqlitePool,
 }
 
 /// Makes the data directory for this user alone, and refuses one that others may enter.
@@ -77,40 +86,43 @@ impl Store {
 
     /// Opens the store and brings its tables up to date.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
-        if !path.exists() {
-            let hint = format!(
-                "there is no store at {}; run: cloudsql-ca init",
-                path.display()
-            );
-            return Err(Error::Settings(vec![hint]));
+        let (opened, known) = (Opened::open(path).await?, Known::default());
+        known.learn(&mut *opened.reader.acquire().await?).await?;
+        let nothing = SqlitePool::connect_lazy_with(SqliteConnectOptions::new());
+        nothing.close().await;
+        Ok(Self {
+            path: path.to_owned(),
+            opened: ArcSwap::from_pointee(opened),
+            known: Arc::new(known),
+            nothing,
+        })
+    }
+
+    /// Opens a store that `init` has completed.
+    pub(crate) async fn open_complete(path: &Path) -> Result<Self> {
+        let store = Self::open(path).await?;
+        if store.known.has_owner() {
+            return Ok(store);
         }
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(BUSY)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrations().run(&writer).await?;
-        let reader = pool(READERS)
-            .connect_with(options.pragma("query_only", "on"))
-            .await?;
-        Ok(Self { writer, reader })
+        store.close().await;
+        Err(Error::Settings(vec![format!(
+            "{} is incomplete: `cloudsql-ca init` was interrupted; run it again",
+            path.display()
+        )]))
     }
 
     /// For reading.
-    pub(crate) fn read(&self) -> &SqlitePool {
-        &self.reader
+    pub(crate) fn read(&self) -> SqlitePool {
+        let opened = self.opened.load();
+        match opened.files.check_store() {
+            Ok(()) => opened.reader.clone(),
+            Err(_) => self.nothing.clone(),
+        }
     }
 
     /// For writing. Takes the write lock at once, so that what is read in it stays true until it is committed.
     pub(crate) async fn write(&self) -> Result<Write> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Write::begin(self.opened.load_full(), Arc::clone(&self.known)).await
     }
 
     /// Commits an administrative change, which raises the revision.
@@ -118,26 +130,41 @@ impl Store {
         sqlx::query("UPDATE revision SET value = value + 1 WHERE id = 1")
             .execute(&mut *change)
             .await?;
-        Ok(change.commit().await?)
+        change.commit().await
     }
 
     /// The revision: how many administrative changes there have been.
     pub(crate) async fn revision(&self) -> Result<u64> {
         let value: i64 = sqlx::query_scalar("SELECT value FROM revision WHERE id = 1")
-            .fetch_one(self.read())
+            .fetch_one(&self.read())
             .await?;
+        self.known.has_revision(value);
         Ok(u64::try_from(value).unwrap_or(0))
+    }
+
+    /// Opens the files at the store's path if they are others than those that are open, and this CA's store.
+    pub(crate) async fn restore(&self) -> Result<()> {
+        let opened = self.opened.load_full();
+        if opened.files.check().is_ok() && !opened.writer.is_closed() {
+            return Ok(());
+        }
+        // First, so that a log which was deleted is not lost: its last connection writes it into the store.
+        opened.close().await;
+        self.known.recognise(&self.path).await?;
+        let opened = Opened::open(&self.path).await?;
+        self.opened.store(Arc::new(opened));
+        tracing::warn!(store = %self.path.display(), "the store was opened again");
+        Ok(())
     }
 
     /// Closes the files in order.
     pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        self.opened.load().close().await;
     }
 }
 
 /// All migrations, by number. One that was released is never edited: its checksum is in every store.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "first",
@@ -147,6 +174,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "instance names",
         include_str!("../migrations/sqlite/0002_instance_names.sql"),
+    ),
+    (
+        3,
+        "retention",
+        include_str!("../migrations/sqlite/0003_retention.sql"),
     ),
 ];
 
@@ -241,7 +273,7 @@ mod tests {
         old.close().await;
         let store = Store::open(&path).await.unwrap();
         let names: String = sqlx::query_scalar("SELECT names FROM instances WHERE id = '1'")
-            .fetch_one(store.read())
+            .fetch_one(&store.read())
             .await
             .unwrap();
         assert_eq!(names, "[]");

@@ -16,4 +16,5 @@ mod replay;
 mod secrets;
 mod server_names;
 mod store_failures;
+mod timing;
 mod world;

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 
 /// The key-encryption key's file within the data directory.
-const KEK_FILE: &str = "kek";
+pub(crate) const KEK_FILE: &str = "kek";
 const KEK_LENGTH: usize = 32;
 /// First byte of everything sealed: how the rest is to be read.
 const FORMAT: u8 = 1;

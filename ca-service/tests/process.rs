@@ -18,5 +18,7 @@ mod names;
 mod program;
 #[path = "process/settings.rs"]
 mod settings;
+#[path = "process/store_faults.rs"]
+mod store_faults;
 #[path = "process/stuck_log.rs"]
 mod stuck_log;

@@ -18,10 +18,12 @@ mod flavor;
 mod mariadb;
 mod mysql;
 mod options;
+mod postgres;
 mod template;
 
 pub use flavor::Flavor;
 pub use options::{DatabaseOptions, Pam, RsaKeys};
+pub use postgres::Postgres;
 
 /// The accounts that every database has, for the harness itself and for applications.
 pub const PASSWORD: &str = "correct horse battery staple";

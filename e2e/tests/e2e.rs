@@ -29,6 +29,8 @@ mod grants;
 mod layout;
 #[path = "e2e/matrix.rs"]
 mod matrix;
+#[path = "e2e/narrowing.rs"]
+mod narrowing;
 #[path = "e2e/openssl.rs"]
 mod openssl;
 #[path = "e2e/outage.rs"]

@@ -59,6 +59,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) policy: &'a Policy,
     /// Its end.
     pub(crate) believed_until: SystemTime,
+    /// Time since the CA last confirmed the policy, where that is too long ago to admit anybody by it.
+    pub(crate) too_old: Option<Duration>,
 }
 
 /// Who asks, as its certificate and its opening frame say.
@@ -102,6 +104,9 @@ pub(crate) fn decide(
     }
     if now > standing.believed_until {
         return Err(out_of_date(now, standing.believed_until));
+    }
+    if let Some(age) = standing.too_old {
+        return Err(policy_out_of_date(age));
     }
     let grant = standing
         .policy
@@ -189,6 +194,18 @@ fn out_of_date(now: SystemTime, since: SystemTime) -> Refusal {
             "the agent has not been able to renew its certificate, which ended {seconds} s ago"
         ),
         "check on the agent's host that the CA can be reached",
+    )
+}
+
+fn policy_out_of_date(age: Duration) -> Refusal {
+    Refusal::new(
+        Code::CaUnreachable,
+        format!(
+            "the CA has not confirmed the agent's grants for {} s",
+            age.as_secs()
+        ),
+        "check on the agent's host that the CA can be reached and that its answers are usable: \
+        the agent's log and /readiness say more",
     )
 }
 

@@ -28,6 +28,11 @@ use crate::settings::Settings;
 /// Port of the HTTP listener, as Google's proxy has it.
 const HTTP_PORT: u16 = 9090;
 
+/// The life of a client's certificate (1h) and a margin: in an outage of the CA the clients' certificates end first.
+const POLICY_MAX_AGE: Duration = Duration::from_secs(65 * 60);
+/// Shorter than this, a slow answer of the CA's would refuse sessions.
+const MIN_POLICY_MAX_AGE: Duration = Duration::from_secs(10);
+
 /// What the agent does.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -51,6 +56,8 @@ pub struct Config {
     pub(crate) ceilings: Ceilings,
     /// How long each step of a session may take.
     pub deadlines: Deadlines,
+    /// Longest time since the CA's last word for which its grants admit anybody; `None`: any.
+    pub policy_max_age: Option<Duration>,
     /// Where traces of sessions go.
     pub(crate) traces: Option<TraceConfig>,
     /// How long sessions may go on after a request to stop.
@@ -109,6 +116,7 @@ impl Config {
         let deadlines = deadlines(&settings, &mut complaints);
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, TUNNEL_PORT));
         let http = http(&settings);
+        let policy_max_age = policy_max_age(&settings, &mut complaints);
         let traces = TraceConfig::of(&settings, &mut complaints);
         let credentials_file = settings.credentials_file.unwrap_or_else(|| {
             let problem = "missing: name the key file of a service account with role agent";
@@ -126,6 +134,7 @@ impl Config {
             http,
             ceilings,
             deadlines,
+            policy_max_age,
             traces,
             drain: settings
                 .drain
@@ -263,6 +272,14 @@ fn deadlines(settings: &Settings, complaints: &mut Complaints) -> Deadlines {
         deadlines.spare = spare.0;
     }
     deadlines
+}
+
+fn policy_max_age(settings: &Settings, complaints: &mut Complaints) -> Option<Duration> {
+    let age = settings.policy_max_age.map_or(POLICY_MAX_AGE, |age| age.0);
+    if !age.is_zero() && age < MIN_POLICY_MAX_AGE {
+        complaints.add("policy-max-age", "expected 10s or more, or 0s for no limit");
+    }
+    Some(age).filter(|age| !age.is_zero())
 }
 
 fn http(settings: &Settings) -> Option<SocketAddr> {

@@ -149,7 +149,8 @@ fn admit(direct: &Direct) -> Result<(), Refusal> {
         return Err(draining());
     }
     let snapshot = instance.snapshot();
-    let engine = admission::open(snapshot.standing(), (agent.served.clock)())?;
+    let now = (agent.served.clock)();
+    let engine = admission::open(instance.standing(&snapshot, now), now)?;
     if engine == Engine::Mysql {
         return Ok(());
     }

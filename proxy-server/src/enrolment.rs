@@ -89,9 +89,17 @@ impl Enrolment {
             ),
             _ => error.refusal().to_string(),
         };
+        let is_unusable = matches!(
+            error.failure,
+            Failure::Malformed(_)
+                | Failure::Unauthenticated(_)
+                | Failure::Forbidden(_)
+                | Failure::NotFound(_)
+        );
         Problem {
             kind: error.kind(),
             text,
+            is_unusable,
         }
     }
 }

@@ -11,6 +11,7 @@ use proto::admin::AgentSettings;
 use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use transport::tls::{DatabaseTls, Dialect, LocalTls, Material, ServedInstances, TrustRoots};
 
 use crate::admission::{Policy, Standing};
@@ -29,6 +30,8 @@ pub(crate) struct Snapshot {
     /// What ends their TLS, made once for all sessions: with that, and with the CA's certificate alone.
     local_tls: Option<LocalTls>,
     lone_tls: Option<LocalTls>,
+    /// When the CA last confirmed `access`.
+    pub(crate) confirmed: Option<Confirmed>,
     /// Why the CA's word on access cannot be had, while it cannot.
     pub(crate) access_problem: Option<Arc<Problem>>,
     /// Why a certificate cannot be had, while it cannot.
@@ -73,6 +76,30 @@ pub(crate) struct Access {
     pub(crate) server_ca: String,
 }
 
+/// A moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confirmed {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Confirmed {
+    /// The present one.
+    pub(crate) fn at(now: SystemTime) -> Self {
+        Self {
+            wall: now,
+            monotonic: Instant::now(),
+        }
+    }
+
+    /// Time since then. The wall clock may be set back, and the other one stops while the machine sleeps: the longer
+    /// time counts.
+    pub(crate) fn age(self, now: SystemTime) -> Duration {
+        let wall = now.duration_since(self.wall).unwrap_or_default();
+        wall.max(self.monotonic.elapsed())
+    }
+}
+
 /// Something stands between us and the CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -80,6 +107,8 @@ pub(crate) struct Problem {
     pub(crate) kind: &'static str,
     /// What failed and what to do.
     pub(crate) text: String,
+    /// The CA does answer, and its answer cannot be used: no outage, which passes by itself.
+    pub(crate) is_unusable: bool,
 }
 
 /// The version in a database's greeting.
@@ -125,6 +154,8 @@ pub(crate) struct Instance {
     pub(crate) direct: Option<DirectConfig>,
     /// What its database last said it is.
     pub(crate) version: Version,
+    /// Longest time since the CA's last word for which its grants admit anybody; `None`: any.
+    pub(crate) policy_max_age: Option<Duration>,
     engine: Option<Engine>,
     inner_tls: Option<InnerTls>,
     /// What the operator wants applications to be shown instead of the CA's.
@@ -132,6 +163,10 @@ pub(crate) struct Instance {
     snapshot: ArcSwap<Snapshot>,
     /// A handshake met a certificate that is missing or due: renewal should not wait for its timer.
     pub(crate) used: Notify,
+    /// A handshake met a policy that is too old: the CA should be asked at once.
+    pub(crate) asked: Notify,
+    /// Number of questions about access that have been answered or have failed.
+    pub(crate) questions: watch::Sender<u64>,
     /// How many attempts at a certificate have ended.
     pub(crate) attempts: watch::Sender<u64>,
     /// How often what is known has changed: who waits with nothing but a right to be here looks again.
@@ -140,7 +175,11 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// An instance of which nothing is known yet.
-    pub(crate) fn new(config: InstanceConfig, files: Files) -> Self {
+    pub(crate) fn new(
+        config: InstanceConfig,
+        files: Files,
+        policy_max_age: Option<Duration>,
+    ) -> Self {
         Self {
             wanted: config.wanted,
             backend: Backend {
@@ -150,11 +189,14 @@ impl Instance {
             },
             direct: config.direct,
             version: Version::default(),
+            policy_max_age,
             engine: config.engine,
             inner_tls: config.inner_tls,
             own_certificate: files.local.map(Arc::new),
             snapshot: ArcSwap::default(),
             used: Notify::new(),
+            asked: Notify::new(),
+            questions: watch::Sender::new(0),
             attempts: watch::Sender::new(0),
             changes: watch::Sender::new(0),
         }
@@ -224,7 +266,43 @@ impl Instance {
     /// Whether it can be served at `now`.
     pub(crate) fn is_ready(&self, now: SystemTime) -> bool {
         let snapshot = self.snapshot.load();
-        snapshot.access.is_some() && snapshot.has_material(now)
+        let problem = snapshot.access_problem.as_ref();
+        snapshot.access.is_some()
+            && snapshot.has_material(now)
+            && self.too_old(&snapshot, now).is_none()
+            && !problem.is_some_and(|problem| problem.is_unusable)
+    }
+
+    /// What admission judges by; `None` while there is nothing to judge by.
+    pub(crate) fn standing<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        now: SystemTime,
+    ) -> Option<Standing<'s>> {
+        Some(Standing {
+            policy: &snapshot.access.as_ref()?.policy,
+            believed_until: snapshot.material.as_ref()?.not_after(),
+            too_old: self.too_old(snapshot, now),
+        })
+    }
+
+    /// The policy's age, where that is beyond what the operator allows.
+    pub(crate) fn too_old(&self, snapshot: &Snapshot, now: SystemTime) -> Option<Duration> {
+        let most = self.policy_max_age?;
+        snapshot.policy_age(now).filter(|age| *age > most)
+    }
+
+    /// Has the CA asked at once where its last word is too old, as after a sleep of the machine, and waits for the
+    /// answer. Where it is known that there is none, nobody waits.
+    async fn confirm(&self, snapshot: &Snapshot, now: SystemTime, deadline: Instant) {
+        if self.too_old(snapshot, now).is_none() || snapshot.access_problem.is_some() {
+            return;
+        }
+        let mut questions = self.questions.subscribe();
+        self.asked.notify_one();
+        if let Err(error) = tokio::time::timeout_at(deadline, questions.changed()).await {
+            tracing::debug!(%error, instance = %self.wanted, "no confirmation in time");
+        }
     }
 
     fn is_named(&self, name: &InstanceName) -> bool {
@@ -242,12 +320,10 @@ impl Snapshot {
             .is_some_and(|material| material.is_valid_at(now))
     }
 
-    /// What admission judges by; `None` while there is nothing to judge by.
-    pub(crate) fn standing(&self) -> Option<Standing<'_>> {
-        Some(Standing {
-            policy: &self.access.as_ref()?.policy,
-            believed_until: self.material.as_ref()?.not_after(),
-        })
+    /// Time since the CA last confirmed the policy, if there is one.
+    pub(crate) fn policy_age(&self, now: SystemTime) -> Option<Duration> {
+        self.access.as_ref()?;
+        Some(self.confirmed?.age(now))
     }
 
     /// For how long the agent can go on without the CA.
@@ -283,10 +359,11 @@ impl Served {
     ///
     /// Timers alone do not do: a machine that slept, or a process that was stopped, wakes with certificates past
     /// their end and with clients at the door. Costs nothing while all certificates hold.
-    pub(crate) async fn freshen(&self, deadline: tokio::time::Instant) {
+    pub(crate) async fn freshen(&self, deadline: Instant) {
         let now = (self.clock)();
         for instance in &self.instances {
             let snapshot = instance.snapshot();
+            instance.confirm(&snapshot, now, deadline).await;
             if snapshot.has_material(now) {
                 continue;
             }

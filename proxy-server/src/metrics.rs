@@ -1,6 +1,6 @@
 //! What is counted. Label sets are bounded: instances of the settings, and stable words.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use daemon::metrics::prometheus_client::encoding::EncodeLabelSet;
 use daemon::metrics::prometheus_client::metrics::counter::Counter;
@@ -92,6 +92,7 @@ pub(crate) struct Metrics {
     legs: Family<OfLeg, Histogram, fn() -> Histogram>,
     enrolment_failures: Family<Kind, Counter>,
     certificate_end: Family<OfInstance, Gauge>,
+    policy_age: Family<OfInstance, Gauge>,
 }
 
 impl Metrics {
@@ -110,6 +111,7 @@ impl Metrics {
             legs: Family::new_with_constructor(histogram),
             enrolment_failures: Family::default(),
             certificate_end: Family::default(),
+            policy_age: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register(
@@ -178,6 +180,11 @@ impl Metrics {
             "certificate_end_timestamp_seconds",
             "When the agent's certificate of an instance ends",
             self.certificate_end.clone(),
+        );
+        self.registry.register(
+            "policy_age_seconds",
+            "Seconds since the CA last confirmed the grants of an instance",
+            self.policy_age.clone(),
         );
     }
 
@@ -264,6 +271,22 @@ impl Metrics {
         self.certificate_end
             .get_or_create(&label)
             .set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+}
+
+impl Metrics {
+    /// The CA has confirmed an instance's grants so long ago; `None`: there are none.
+    pub(crate) fn policy_age(&self, instance: &Wanted, age: Option<Duration>) {
+        let label = OfInstance {
+            instance: instance.to_string(),
+        };
+        match age {
+            Some(age) => {
+                let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+                self.policy_age.get_or_create(&label).set(seconds);
+            }
+            None => drop(self.policy_age.remove(&label)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What probes are told: whether the agent can serve, and for each instance why not, or for how long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::health::{Probes, Verdict};
 use serde::Serialize;
@@ -23,6 +24,9 @@ struct OfInstance {
     /// The CA's revision that admission goes by.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
+    /// Seconds since the CA last confirmed the grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_age_s: Option<u64>,
     /// For how long the agent can go on without the CA.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_lasts_s: Option<u64>,
@@ -46,12 +50,18 @@ pub(crate) fn probes(
         healthy: true,
         body: r#"{"alive":true}"#.to_owned(),
     };
-    let started = Arc::clone(&served);
+    let (started, measured) = (Arc::clone(&served), Arc::clone(&served));
     Probes {
         startup: Arc::new(move || verdict(&report(&started, false))),
         readiness: Arc::new(move || verdict(&report(&served, drain.is_cancelled()))),
         liveness: Arc::new(alive),
-        metrics: Some(Arc::new(move || metrics.encode())),
+        metrics: Some(Arc::new(move || {
+            let now = (measured.clock)();
+            for instance in &measured.instances {
+                metrics.policy_age(&instance.wanted, instance.snapshot().policy_age(now));
+            }
+            metrics.encode()
+        })),
     }
 }
 
@@ -72,6 +82,8 @@ fn of_instance(served: &Served, instance: &Instance) -> OfInstance {
     let now = (served.clock)();
     let snapshot = instance.snapshot();
     let problems = [&snapshot.access_problem, &snapshot.material_problem];
+    let problems = problems.into_iter().flatten();
+    let too_old = instance.too_old(&snapshot, now).map(too_old);
     let access = snapshot.access.as_ref();
     OfInstance {
         instance: access.map_or_else(
@@ -80,12 +92,22 @@ fn of_instance(served: &Served, instance: &Instance) -> OfInstance {
         ),
         ready: instance.is_ready(now),
         revision: access.map(|access| access.policy.revision),
+        policy_age_s: snapshot.policy_age(now).map(|age| age.as_secs()),
         certificate_lasts_s: snapshot.lasts(now).map(|lasts| lasts.as_secs()),
         problems: problems
-            .into_iter()
-            .flatten()
             .map(|problem| told(problem))
+            .chain(too_old)
             .collect(),
+    }
+}
+
+fn too_old(age: Duration) -> Told {
+    Told {
+        kind: "policy-too-old",
+        text: format!(
+            "the CA has not confirmed the grants for {} s: new sessions are refused (--policy-max-age)",
+            age.as_secs()
+        ),
     }
 }
 

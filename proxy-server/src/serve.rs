@@ -130,7 +130,9 @@ fn agent(
     let instances = config.instances.iter().cloned().zip(files);
     let served = Arc::new(Served {
         instances: instances
-            .map(|(config, files)| Arc::new(Instance::new(config, files)))
+            .map(|(instance, files)| {
+                Arc::new(Instance::new(instance, files, config.policy_max_age))
+            })
             .collect(),
         clock: ca.authority.clock(),
     });

@@ -231,7 +231,9 @@ fn admit<'a>(
     let now = (agent.served.clock)();
     let instance = agent.served.find(&tls.identity.instance);
     let snapshot = instance.map(|instance| instance.snapshot());
-    let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
+    let standing = instance
+        .zip(snapshot.as_ref())
+        .and_then(|(instance, snapshot)| instance.standing(snapshot, now));
     let asking = Asking {
         identity: &tls.identity,
         not_after: tls.not_after,
@@ -265,8 +267,10 @@ impl Told {
             Dialect::Bare => {
                 let instance = agent.served.find(&tls.identity.instance);
                 let snapshot = instance.map(|instance| instance.snapshot());
-                let standing = snapshot.as_ref().and_then(|snapshot| snapshot.standing());
-                Words::Bare(standing.map_or(Engine::Mysql, |standing| standing.policy.engine))
+                let access = snapshot
+                    .as_ref()
+                    .and_then(|snapshot| snapshot.access.as_ref());
+                Words::Bare(access.map_or(Engine::Mysql, |access| access.policy.engine))
             }
         };
         Self {

@@ -209,6 +209,10 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_DRAIN", value_name = "DURATION")]
     pub drain: Option<Span>,
 
+    /// Longest time since the CA last confirmed the grants for which they admit anybody; 0s: any [default: 65m]
+    #[arg(long, env = "CSQL_SERVER_POLICY_MAX_AGE", value_name = "DURATION")]
+    pub policy_max_age: Option<Span>,
+
     /// error, warn, info, debug, trace, or directives such as session=info [default: info without sessions]
     #[arg(long, env = "CSQL_SERVER_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -263,6 +267,7 @@ daemon::overlay!(Settings {
     spare_timeout,
     max_spares_per_account,
     drain,
+    policy_max_age,
     log_level,
     otlp_endpoint,
     otlp_sample_rate,

@@ -73,7 +73,7 @@ impl AccessTokens {
     ) -> Result<Arc<Self>> {
         let row: Option<(String, Vec<u8>)> =
             sqlx::query_as("SELECT id, wrapped_key FROM authorities WHERE purpose = 'token'")
-                .fetch_optional(store.read())
+                .fetch_optional(&store.read())
                 .await?;
         let (id, wrapped) =
             row.ok_or_else(|| Error::Vault("the store has no key that seals tokens".to_owned()))?;

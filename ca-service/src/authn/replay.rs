@@ -17,9 +17,13 @@ pub(super) async fn consume(store: &Store, claims: &Claims, until: Seconds) -> R
             .execute(&mut *write)
             .await;
     match inserted {
-        Err(error) if is_duplicate(&error) => Err(Rejection::Replayed.into()),
+        Err(error) if is_duplicate(&error) => {
+            // An answer, not a failure of the store: its connection is kept.
+            write.rollback().await?;
+            Err(Rejection::Replayed.into())
+        }
         Err(error) => Err(error.into()),
-        Ok(_) => Ok(write.commit().await?),
+        Ok(_) => write.commit().await,
     }
 }
 

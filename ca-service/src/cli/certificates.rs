@@ -56,7 +56,7 @@ impl Certificates {
         )
         .bind(instance)
         .bind(i64::from(list.limit))
-        .fetch_all(registry.store().read())
+        .fetch_all(&registry.store().read())
         .await?;
         let rows: Vec<Value> = rows.iter().map(shown).collect();
         let columns = [

@@ -11,10 +11,10 @@ use super::{Place, output};
 use crate::audit::local_admin;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::establish::{self, Directory};
 use crate::https::check_endpoint;
 use crate::issuer::Authority;
 use crate::registry::{HttpsRoot, Profile, Registry};
-use crate::service::establish;
 use crate::store::{self, random_id};
 
 /// Makes a data directory.
@@ -61,24 +61,28 @@ impl Init {
         let endpoint = check_endpoint(&self.endpoint)?;
         let data = &self.place.data;
         store::secure_directory(data, true)?;
-        if store::file(data).exists() {
-            if self.if_not_exists {
+        let clock = Clock::system();
+        let free = match establish::look(data, clock.now()).await? {
+            Directory::Free(free) => free,
+            Directory::Present if self.if_not_exists => {
                 let registry = self.place.registry().await?;
                 return describe(&self.place, &registry).await;
             }
-            let name = data.display().to_string();
-            return Err(Error::Exists {
-                kind: "data directory",
-                name,
-            });
-        }
+            Directory::Present => {
+                let name = data.display().to_string();
+                return Err(Error::Exists {
+                    kind: "data directory",
+                    name,
+                });
+            }
+        };
         let profile = Profile {
             ca_id: random_id()?,
             project: self.project.clone(),
             region: self.region.clone(),
             endpoint,
         };
-        let registry = establish(data, &profile, Clock::system(), local_admin()).await?;
+        let registry = free.establish(&profile, clock, local_admin()).await?;
         describe(&self.place, &registry).await?;
         self.say_what_is_next()
     }

@@ -75,10 +75,10 @@ pub(crate) struct Settings {
     /// Connections at once [default: 4096]
     #[arg(long, value_name = "N", env = "CSQL_CA_MAX_CONNECTIONS")]
     max_connections: Option<usize>,
-    /// Connections at once from one address [default: 512]
+    /// Connections at once from one IPv4 address, or one IPv6 network of 64 bits [default: 512]
     #[arg(long, value_name = "N", env = "CSQL_CA_MAX_CONNECTIONS_PER_ADDRESS")]
     max_connections_per_address: Option<usize>,
-    /// Requests a second from one address; ten times as many at once [default: 200]
+    /// Requests a second from one IPv4 address, or one IPv6 network of 64 bits; ten times as many at once [default: 200]
     #[arg(long, value_name = "N", env = "CSQL_CA_RATE_PER_ADDRESS")]
     rate_per_address: Option<NonZeroU32>,
     /// Requests a second from one service account; ten times as many at once [default: 100]
@@ -87,6 +87,9 @@ pub(crate) struct Settings {
     /// Certificates a second for all together; ten times as many at once [default: 200]
     #[arg(long, value_name = "N", env = "CSQL_CA_RATE_OF_SIGNING")]
     rate_of_signing: Option<NonZeroU32>,
+    /// Certificates a second for one service account; ten times as many at once [default: 50]
+    #[arg(long, value_name = "N", env = "CSQL_CA_RATE_OF_SIGNING_PER_ACCOUNT")]
+    rate_of_signing_per_account: Option<NonZeroU32>,
     /// Wait for requests in progress when told to stop [default: 10s]
     #[arg(long, value_name = "DURATION", env = "CSQL_CA_DRAIN_TIMEOUT")]
     drain_timeout: Option<Span>,
@@ -115,6 +118,7 @@ daemon::overlay!(Settings {
     rate_per_address,
     rate_per_account,
     rate_of_signing,
+    rate_of_signing_per_account,
     drain_timeout,
     log_level,
     log_format,
@@ -256,6 +260,7 @@ fn policy(settings: &Settings, complaints: &mut Complaints) -> Policy {
         source: rate(settings.rate_per_address, 200),
         account: rate(settings.rate_per_account, 100),
         signing: rate(settings.rate_of_signing, 200),
+        signing_each: rate(settings.rate_of_signing_per_account, 50),
     };
     Policy {
         lifetimes,

@@ -28,7 +28,7 @@ pub(super) async fn certificate(
     names: &Names,
 ) -> Result<Response> {
     let (principal, instance) = admit(app, parts, names, Action::Serve).await?;
-    let request: GenerateServerCertRequest = body::read_json(&parts.headers, body).await?;
+    let request: GenerateServerCertRequest = body::read_json(app, parts, body).await?;
     let key = SubjectKey::from_pem(&request.public_key)?;
     check_key(app, &principal, &key, false).await?;
     let order = Order {
@@ -49,6 +49,8 @@ pub(super) async fn settings(app: &App, parts: &Parts, names: &Names) -> Result<
     let admitted = bounded(admit(app, parts, names, Action::ReadPolicy));
     let (principal, mut instance) = admitted.await?;
     if let Some(known) = query.revision {
+        let mut waiting = app.polls.share(principal.account.id.clone());
+        waiting.take(1)?;
         wait_for_change(app, known, query.wait).await?;
         // A grant may have gone while we waited.
         instance = bounded(readmit(app, &principal, names, Action::ReadPolicy)).await?;

@@ -24,7 +24,7 @@ pub(super) async fn generate(
     names: &Names,
 ) -> Result<Response> {
     let (principal, instance) = admit(app, parts, names, Action::Connect).await?;
-    let request: GenerateEphemeralCertRequest = body::read_json(&parts.headers, body).await?;
+    let request: GenerateEphemeralCertRequest = body::read_json(app, parts, body).await?;
     if let Some(login) = &request.access_token {
         check_login(app, &principal, login).await?;
     }
@@ -78,7 +78,7 @@ pub(super) async fn check_key(
             "it is in use as another kind of key; make a new one",
         ));
     }
-    app.limits.check_signing()
+    app.limits.check_signing(&principal.account.id)
 }
 
 /// The second token of a passwordless login must be the same account's, and for that.

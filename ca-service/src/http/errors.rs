@@ -11,10 +11,14 @@ use tracing::{debug, error, info};
 use super::paths::NoRoute;
 use super::{Caller, with_body};
 use crate::error::Error;
+use crate::log_throttle::LogThrottle;
 
 /// What strangers are told of our own failures.
 const OURS: &str =
     "the CA failed; its log says why, under the id that this answer's x-request-id has";
+
+/// Seconds until a failed store may be back.
+const STORE_BACK: u64 = 1;
 
 /// Why a request is not answered as was wished.
 pub(super) enum Failure {
@@ -62,13 +66,32 @@ impl Failure {
         }
     }
 
+    /// Whether the store failed.
+    pub(super) const fn is_of_the_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed(Error::Store(_) | Error::StoreLost | Error::StoreFile { .. })
+        )
+    }
+
     /// One line in the log. ERROR is for what an operator must act upon; a stranger cannot cause it.
-    pub(super) fn log(&self, id: &str, route: &'static str, caller: Caller) {
+    pub(super) fn log(
+        &self,
+        id: &str,
+        route: &'static str,
+        caller: Caller,
+        failures: &LogThrottle,
+    ) {
         let caller = caller.0;
         match self {
             Self::Failed(failed) if told(failed).status.is_server_error() => {
                 let (kind, chain) = (failed.kind(), failed.chain());
-                error!(request = id, route, %caller, kind, error = chain, "request failed");
+                // Every request fails alike while the store does.
+                if let Some(left_out) = failures.pass() {
+                    error!(request = id, route, %caller, kind, error = chain, left_out, "request failed");
+                } else {
+                    debug!(request = id, route, %caller, kind, error = chain, "request failed");
+                }
             }
             // Whoever asks too often must not fill the log either.
             Self::Failed(Error::Limited { who, .. }) => {
@@ -143,6 +166,7 @@ impl Failure {
     }
 
     fn add_headers(&self, response: &mut Response) {
+        let status = response.status();
         let headers = response.headers_mut();
         match self {
             Self::Lost(Lost(NoRoute::Method(method))) => {
@@ -150,6 +174,9 @@ impl Failure {
             }
             Self::Failed(Error::Limited { retry_after, .. }) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(STORE_BACK));
             }
             Self::Failed(Error::Rejected(_)) if response.status() == StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -190,7 +217,7 @@ fn told(error: &Error) -> Told {
             Status::InvalidArgument,
             "timeout",
         ),
-        Error::Store(_) => (
+        Error::Store(_) | Error::StoreLost | Error::StoreFile { .. } => (
             StatusCode::SERVICE_UNAVAILABLE,
             Status::Unavailable,
             "backendError",

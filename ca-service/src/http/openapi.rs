@@ -2,9 +2,22 @@
 
 mod schemas;
 
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+
+use super::with_body;
+
+/// The answer with the document. Its text is shared by all answers: a peer that never reads holds no copy.
+pub(super) fn answer() -> Response {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    with_body(StatusCode::OK, "application/json", Bytes::clone(&TEXT))
+}
 
 /// The document, served at `/openapi.json` and committed as `docs/openapi.json`.
 pub(crate) fn document() -> Value {

@@ -25,7 +25,7 @@ pub(super) async fn exchange(app: &App, parts: &Parts, body: Body) -> Result<Res
     if !kind.eq_ignore_ascii_case(FORM) {
         return Err(Error::Invalid(format!("the content type must be {FORM}")));
     }
-    let bytes = body::read(&parts.headers, body).await?;
+    let bytes = body::read(app, parts, body).await?;
     let form = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
     if single(form, "grant_type")? != JWT_BEARER {
         return Err(Error::UnsupportedGrant);

@@ -124,7 +124,7 @@ async fn remember(
     .bind(registry.now())
     .execute(&mut *write)
     .await?;
-    Ok(write.commit().await?)
+    write.commit().await
 }
 
 /// Names that the certificate has for this host of the endpoint.

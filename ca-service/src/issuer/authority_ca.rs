@@ -144,7 +144,7 @@ impl Authority {
         )
         .bind(&instance.id)
         .bind(purpose.word())
-        .fetch_optional(store.read())
+        .fetch_optional(&store.read())
         .await?;
         closed(row, purpose.word(), owner(Some(&instance.name)))
     }
@@ -155,7 +155,7 @@ impl Authority {
             "SELECT id, instance_id, version, certificate, wrapped_key FROM authorities
              WHERE instance_id IS NULL AND purpose = 'root' ORDER BY version DESC LIMIT 1",
         )
-        .fetch_optional(store.read())
+        .fetch_optional(&store.read())
         .await?;
         closed(row, "root", owner(None))
     }
@@ -265,7 +265,7 @@ pub(crate) async fn bundle(
     )
     .bind(&instance.id)
     .bind(purpose.word())
-    .fetch_all(store.read())
+    .fetch_all(&store.read())
     .await?;
     let problem = |reason| Error::Authority {
         purpose: purpose.word(),

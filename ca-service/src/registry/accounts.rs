@@ -94,7 +94,7 @@ impl Registry {
     pub(crate) async fn account(&self, email: &str) -> Result<Option<Account>> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM service_accounts WHERE email = $1")
             .bind(email)
-            .fetch_optional(self.store.read())
+            .fetch_optional(&self.store.read())
             .await?;
         row.map(Account::try_from).transpose()
     }
@@ -103,7 +103,7 @@ impl Registry {
     pub(crate) async fn account_by_id(&self, id: &str) -> Result<Option<Account>> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM service_accounts WHERE id = $1")
             .bind(id)
-            .fetch_optional(self.store.read())
+            .fetch_optional(&self.store.read())
             .await?;
         row.map(Account::try_from).transpose()
     }
@@ -124,7 +124,7 @@ impl Registry {
     /// All accounts, by name.
     pub(crate) async fn accounts(&self) -> Result<Vec<Account>> {
         let rows: Vec<Row> = sqlx::query_as("SELECT * FROM service_accounts ORDER BY email")
-            .fetch_all(self.store.read())
+            .fetch_all(&self.store.read())
             .await?;
         rows.into_iter().map(Account::try_from).collect()
     }

@@ -123,7 +123,7 @@ impl Registry {
     pub(crate) async fn permissions(&self, instance: &Instance) -> Result<Vec<Permission>> {
         let rows: Vec<Row> = sqlx::query_as(COLUMNS_OF_INSTANCE)
             .bind(&instance.id)
-            .fetch_all(self.store.read())
+            .fetch_all(&self.store.read())
             .await?;
         rows.into_iter().map(Permission::try_from).collect()
     }
@@ -135,7 +135,7 @@ impl Registry {
         )
         .bind(&instance.id)
         .bind(account_id)
-        .fetch_all(self.store.read())
+        .fetch_all(&self.store.read())
         .await?;
         words.iter().map(|word| word.parse()).collect()
     }

@@ -130,7 +130,7 @@ impl Registry {
             sqlx::query_as("SELECT * FROM instances WHERE project = $1 AND name = $2")
                 .bind(project)
                 .bind(name)
-                .fetch_optional(self.store.read())
+                .fetch_optional(&self.store.read())
                 .await?;
         row.map(Instance::try_from).transpose()
     }
@@ -138,7 +138,7 @@ impl Registry {
     /// All instances, by name.
     pub(crate) async fn instances(&self) -> Result<Vec<Instance>> {
         let rows: Vec<Row> = sqlx::query_as("SELECT * FROM instances ORDER BY project, name")
-            .fetch_all(self.store.read())
+            .fetch_all(&self.store.read())
             .await?;
         rows.into_iter().map(Instance::try_from).collect()
     }

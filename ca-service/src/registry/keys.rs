@@ -108,12 +108,17 @@ impl TryFrom<Row> for AccountKey {
 impl Registry {
     /// An account's keys, oldest first, those that do not count included.
     pub(crate) async fn keys(&self, account: &Account) -> Result<Vec<AccountKey>> {
+        self.keys_of(&account.id).await
+    }
+
+    /// The keys of the account of that row; none where there is no such row.
+    pub(crate) async fn keys_of(&self, account_id: &str) -> Result<Vec<AccountKey>> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT kid, algorithm, public_key, enabled, expires_at, created_at
              FROM account_keys WHERE account_id = $1 ORDER BY created_at, kid",
         )
-        .bind(&account.id)
-        .fetch_all(self.store.read())
+        .bind(account_id)
+        .fetch_all(&self.store.read())
         .await?;
         rows.into_iter().map(AccountKey::try_from).collect()
     }
@@ -184,7 +189,7 @@ impl Registry {
         .bind(thumbprint(spki))
         .bind(others[0])
         .bind(others[1])
-        .fetch_one(self.store.read())
+        .fetch_one(&self.store.read())
         .await?;
         Ok(uses > 0)
     }

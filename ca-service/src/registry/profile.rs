@@ -63,7 +63,7 @@ impl Registry {
     pub(crate) async fn https_root(&self) -> Result<HttpsRoot> {
         let stored: Option<String> =
             sqlx::query_scalar("SELECT value FROM meta WHERE name = 'https_root'")
-                .fetch_optional(self.store.read())
+                .fetch_optional(&self.store.read())
                 .await?;
         Ok(match stored.unwrap_or_default() {
             none if none.is_empty() => HttpsRoot::Own,
@@ -102,7 +102,7 @@ impl Registry {
     /// Reads the profile.
     pub(crate) async fn profile(&self) -> Result<Profile> {
         let rows: Vec<(String, String)> = sqlx::query_as("SELECT name, value FROM meta")
-            .fetch_all(self.store.read())
+            .fetch_all(&self.store.read())
             .await?;
         let value = |wanted: &str| {
             let found = rows.iter().find(|(name, _)| name == wanted);

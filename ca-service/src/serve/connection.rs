@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::{CONNECTION, DATE, HeaderName, HeaderValue};
 use axum::response::Response;
 use daemon::health::{Probes, Verdict};
 use hyper::Request;
@@ -16,28 +17,36 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::debug;
 
-/// Longest time for the header of a request.
-const HEADER: Duration = Duration::from_secs(5);
+use super::activity::{Activity, Heard};
+use crate::clock::{Clock, system_time};
+use crate::http::App;
+
 /// Longest header.
 const MAX_HEADER: usize = 16 * 1024;
-/// Longest silence between requests; before the first it is [`HEADER`].
-const IDLE: Duration = Duration::from_secs(60);
 /// Longest wait for a connection to close after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Requests in progress on one HTTP/2 connection: an agent waits for changes of many instances at once.
 const STREAMS: u32 = 256;
+/// Bytes that a peer may send on one HTTP/2 stream, and on all of a connection together, before they are read.
+const STREAM_WINDOW: u32 = 16 * 1024;
+const CONNECTION_WINDOW: u32 = 64 * 1024;
+/// Tells HTTP/1.1 clients to close an idle connection themselves, before a request meets its end.
+const KEEP_ALIVE: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("keep-alive"),
+    HeaderValue::from_static("timeout=55"),
+);
 
 /// A connection that is about to be served.
 pub(super) struct Connection {
     /// Answers its requests.
     pub(super) router: Router,
+    /// What answers say that it is.
+    pub(super) clock: Clock,
     /// Cancelled when the service stops.
     pub(super) stopping: CancellationToken,
     /// Owns the tasks of HTTP/2 streams.
@@ -56,32 +65,39 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new();
-        let (router, counted) = (self.router.clone(), activity.clone());
+        let (router, counted, clock) = (self.router.clone(), activity.clone(), self.clock.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            let (router, request_in_progress) = (router.clone(), counted.begin());
+            let (parts, body) = request.into_parts();
+            let (request_in_progress, body) = counted.begin(body);
+            let (router, clock) = (router.clone(), clock.clone());
             async move {
-                let response: Result<Response, Infallible> =
-                    router.oneshot(request.map(Body::new)).await;
+                let request = Request::from_parts(parts, Body::new(body));
+                let response: Result<Response, Infallible> = router.oneshot(request).await;
                 drop(request_in_progress);
-                response
+                response.map(|response| stamp(response, &clock, is_http2))
             }
         });
-        let stream = TokioIo::new(stream);
         if is_http2 {
             let connection = http2::Builder::new(Tracked(self.tracker.clone()))
                 .timer(TokioTimer::new())
+                .auto_date_header(false)
                 .keep_alive_interval(Duration::from_secs(20))
                 .keep_alive_timeout(Duration::from_secs(10))
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .max_concurrent_streams(STREAMS)
                 .max_header_list_size(u32::try_from(MAX_HEADER).unwrap_or(u32::MAX))
-                .serve_connection(stream, service);
+                .serve_connection(TokioIo::new(stream), service);
             self.watch(connection, &activity).await;
         } else {
+            let stream = Heard::new(stream, activity.clone());
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER)
+                .auto_date_header(false)
+                // Ours, from the header's first byte.
+                .header_read_timeout(None)
                 .max_buf_size(MAX_HEADER)
-                .serve_connection(stream, service);
+                .serve_connection(TokioIo::new(stream), service);
             self.watch(connection, &activity).await;
         }
     }
@@ -158,160 +174,40 @@ where
     }
 }
 
-/// Whether requests are in progress on a connection, and since when none is.
-#[derive(Clone)]
-struct Activity(Arc<Mutex<State>>);
-
-struct State {
-    in_progress: usize,
-    served: bool,
-    quiet_since: Instant,
+/// Adds what every answer has. hyper's own `Date` would stay where it was when the clock is set back.
+fn stamp(mut response: Response, clock: &Clock, is_http2: bool) -> Response {
+    let headers = response.headers_mut();
+    let date = httpdate::fmt_http_date(system_time(clock.now()));
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        headers.insert(DATE, date);
+    }
+    if !is_http2 && !headers.contains_key(CONNECTION) {
+        let (name, value) = KEEP_ALIVE;
+        headers.insert(name, value);
+    }
+    response
 }
 
-/// A request in progress.
-struct InProgress(Activity);
-
-impl Activity {
-    fn new() -> Self {
-        let state = State {
-            in_progress: 0,
-            served: false,
-            quiet_since: Instant::now(),
-        };
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    fn begin(&self) -> InProgress {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_progress += 1;
-        state.served = true;
-        InProgress(self.clone())
-    }
-
-    /// Ends when the connection has been silent for too long.
-    async fn silence(&self) {
-        self.silence_while(|served| if served { IDLE } else { HEADER })
-            .await;
-    }
-
-    /// Ends when the connection has been silent for so long.
-    async fn silence_of(&self, limit: Duration) {
-        self.silence_while(|_| limit).await;
-    }
-
-    async fn silence_while(&self, limit: impl Fn(bool) -> Duration) {
-        loop {
-            let end = {
-                let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let limit = limit(state.served);
-                let since = if state.in_progress > 0 {
-                    Instant::now()
-                } else {
-                    state.quiet_since
-                };
-                since + limit
-            };
-            if end <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(end).await;
-        }
-    }
-}
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_progress = state.in_progress.saturating_sub(1);
-        state.quiet_since = Instant::now();
-    }
-}
-
-/// The health listener's questions, answered from what is known.
-pub(super) fn probes(
-    healthy: watch::Receiver<bool>,
-    metrics: impl Fn() -> String + Send + Sync + 'static,
-) -> Probes {
-    let verdict = |healthy: bool| Verdict {
-        healthy,
-        body: format!(
-            "{{\"status\":\"{}\"}}\n",
-            if healthy { "ok" } else { "failed" }
-        ),
+/// The health listener's questions, answered from what has been measured.
+pub(super) fn probes(app: Arc<App>) -> Probes {
+    let alive = || Verdict {
+        healthy: true,
+        body: "{\"status\":\"ok\"}\n".to_owned(),
     };
+    let measured = Arc::clone(&app);
     Probes {
-        startup: Arc::new(move || verdict(true)),
-        readiness: Arc::new(move || verdict(*healthy.borrow())),
-        liveness: Arc::new(move || verdict(true)),
-        metrics: Some(Arc::new(metrics)),
+        startup: Arc::new(alive),
+        readiness: Arc::new(move || {
+            let report = measured.readiness.report();
+            Verdict {
+                healthy: report.ready,
+                body: report.body,
+            }
+        }),
+        liveness: Arc::new(alive),
+        metrics: Some(Arc::new(move || app.metrics.text())),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-
-    use super::*;
-
-    /// A served connection and how long it lasted, once it has ended.
-    fn serve(is_http2: bool) -> (DuplexStream, impl Future<Output = Duration>) {
-        let (near, far) = duplex(64 * 1024);
-        let handler = async || "hello";
-        let connection = Connection {
-            router: Router::new().fallback(handler),
-            stopping: CancellationToken::new(),
-            tracker: TaskTracker::new(),
-        };
-        let begun = Instant::now();
-        let served = async move {
-            connection.serve(far, is_http2).await;
-            begun.elapsed()
-        };
-        (near, served)
-    }
-
-    #[tokio::test]
-    async fn a_silent_peer_is_cut_whatever_it_said_it_would_speak() {
-        for is_http2 in [false, true] {
-            let (_near, served) = serve(is_http2);
-            let lasted = served.await;
-            assert!(
-                (Duration::from_secs(4)..Duration::from_secs(8)).contains(&lasted),
-                "{lasted:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_drips_http_2_frames_without_a_request_is_cut() {
-        let (mut near, served) = serve(true);
-        near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
-        near.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-        let drip = async {
-            // An empty SETTINGS frame, over and over; what comes back is read and thrown away.
-            let mut buffer = [0; 1024];
-            let mut pace = tokio::time::interval(Duration::from_millis(200));
-            loop {
-                tokio::select! {
-                    read = near.read(&mut buffer) => {
-                        if matches!(read, Ok(0) | Err(_)) {
-                            return;
-                        }
-                    }
-                    _ = pace.tick() => {
-                        if near.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-            }
-        };
-        let (lasted, ()) = tokio::join!(served, drip);
-        assert!(
-            (Duration::from_secs(4)..Duration::from_secs(8)).contains(&lasted),
-            "{lasted:?}"
-        );
-    }
-}
+mod tests;

@@ -234,3 +234,55 @@ async fn garbage_leaves_the_service_unharmed() {
         200
     );
 }
+
+#[tokio::test]
+async fn bodies_in_flight_are_bounded_for_each_source_and_given_back() {
+    let world = World::start().await;
+    let bodies = world.service.app.bodies.clone();
+    let head = "POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\
+                content-type: application/x-www-form-urlencoded\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // All but the last byte; who has been refused may have been cut off by now.
+        drop(stream.write_all(&vec![b'a'; 59_999]).await);
+        held.push(stream);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let limited = || {
+        world
+            .service
+            .app
+            .metrics
+            .text()
+            .contains("reason=\"limited\"")
+    };
+    while !limited() || bodies.in_flight() < 1 << 20 {
+        assert!(
+            Instant::now() < deadline,
+            "{} bytes in flight",
+            bodies.in_flight()
+        );
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        bodies.in_flight() <= 2 << 20,
+        "{} bytes in flight",
+        bodies.in_flight()
+    );
+    drop(held);
+    while bodies.in_flight() > 0 {
+        assert!(
+            Instant::now() < deadline,
+            "{} bytes in flight",
+            bodies.in_flight()
+        );
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        world.post_form("x=y").await.oauth_error().1,
+        "invalid_request"
+    );
+    assert_eq!(bodies.in_flight(), 0);
+}

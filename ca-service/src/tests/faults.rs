@@ -77,7 +77,7 @@ async fn a_fault_in_the_profile_never_becomes_a_certificate() {
     let audited: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM audit WHERE action = 'certificate.issue' AND outcome = 'failed'",
     )
-    .fetch_one(world.registry.store().read())
+    .fetch_one(&world.registry.store().read())
     .await
     .unwrap();
     assert_eq!(audited, 8);
@@ -126,7 +126,7 @@ async fn a_deleted_instance_issues_nothing_and_its_keys_are_gone() {
     );
     let keys: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM authorities WHERE instance_id IS NOT NULL")
-            .fetch_one(world.registry.store().read())
+            .fetch_one(&world.registry.store().read())
             .await
             .unwrap();
     assert_eq!(keys, 0);

@@ -9,7 +9,7 @@ use crate::registry::Profile;
 async fn root(world: &World) -> Certificate {
     let pem: String =
         sqlx::query_scalar("SELECT certificate FROM authorities WHERE purpose = 'root'")
-            .fetch_one(world.registry.store().read())
+            .fetch_one(&world.registry.store().read())
             .await
             .unwrap();
     Certificate::from_pem(pem.as_bytes()).unwrap()

@@ -26,14 +26,14 @@ pub(super) async fn authority(world: &World, instance: &str, purpose: &str) -> S
     )
     .bind(instance.id)
     .bind(purpose)
-    .fetch_one(world.registry.store().read())
+    .fetch_one(&world.registry.store().read())
     .await
     .unwrap()
 }
 
 pub(super) async fn states(world: &World) -> Vec<(String, String, String)> {
     sqlx::query_as("SELECT purpose, serial, state FROM certificates WHERE purpose <> 'https'")
-        .fetch_all(world.registry.store().read())
+        .fetch_all(&world.registry.store().read())
         .await
         .unwrap()
 }

@@ -18,7 +18,7 @@ pub(super) async fn refused(world: &World, assertion: &str) -> String {
 
 pub(super) async fn remembered(world: &World) -> i64 {
     sqlx::query_scalar("SELECT COUNT(*) FROM used_assertions")
-        .fetch_one(world.registry.store().read())
+        .fetch_one(&world.registry.store().read())
         .await
         .unwrap()
 }

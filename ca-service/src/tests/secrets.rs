@@ -51,7 +51,7 @@ async fn no_token_assertion_or_key_is_stored_or_told() {
         "PRIVATE KEY".to_owned(),
     ];
     let audit: Vec<String> = sqlx::query_scalar("SELECT detail FROM audit")
-        .fetch_all(world.registry.store().read())
+        .fetch_all(&world.registry.store().read())
         .await
         .unwrap();
     let stored = std::fs::read(world.folder.path().join("data/store.db")).unwrap();

@@ -26,7 +26,7 @@ async fn without_an_audit_there_is_no_certificate() {
     assert_eq!(answer.google_error().0, 503);
     let begun: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM certificates WHERE purpose = 'client'")
-            .fetch_one(world.registry.store().read())
+            .fetch_one(&world.registry.store().read())
             .await
             .unwrap();
     assert_eq!(begun, 0);
@@ -53,7 +53,7 @@ async fn a_certificate_is_on_record_before_it_is_signed() {
     assert_eq!(answer.google_error().0, 503);
     let left: Vec<(String, String)> =
         sqlx::query_as("SELECT state, service_account FROM certificates WHERE purpose = 'client'")
-            .fetch_all(world.registry.store().read())
+            .fetch_all(&world.registry.store().read())
             .await
             .unwrap();
     assert_eq!(
@@ -113,4 +113,84 @@ async fn a_clock_that_went_back_turns_readiness_red() {
     assert_eq!(ready(&world).await.status, 200);
     world.pass(-301);
     assert_eq!(ready(&world).await.status, 503);
+}
+
+#[tokio::test]
+async fn what_was_cut_short_gets_its_outcome_once() {
+    let (world, _, _) = World::with_db1().await;
+    execute(
+        &world,
+        "INSERT INTO certificates VALUES ('a', 'cut', 'client', 'demo:eu:db1', 'app', '', 0, 1, 2, 'started')",
+    )
+    .await;
+    let issuer = &world.service.app.issuer;
+    assert!(
+        issuer.settle(2).await.unwrap().is_empty(),
+        "it is too young"
+    );
+    let settled = issuer.settle(3).await.unwrap();
+    assert_eq!(settled, [("cut".to_owned(), "demo:eu:db1".to_owned())]);
+    assert!(issuer.settle(3).await.unwrap().is_empty());
+    let state: (String, i64) = sqlx::query_as(
+        "SELECT (SELECT state FROM certificates WHERE serial = 'cut'),
+                (SELECT COUNT(*) FROM audit WHERE outcome = 'abandoned' AND actor = 'app')",
+    )
+    .fetch_one(&world.registry.store().read())
+    .await
+    .unwrap();
+    assert_eq!(state, ("failed".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn every_answer_has_the_date_of_the_cas_clock_forwards_and_back() {
+    let world = World::start().await;
+    for step in [0, 7200, -7200, -86_400 * 365, 5] {
+        world.pass(step);
+        let expected = httpdate::fmt_http_date(crate::clock::system_time(world.now()));
+        for path in [
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/nowhere",
+            "/token",
+            "/openapi.json",
+        ] {
+            let response = world.client.get(world.url(path)).send().await.unwrap();
+            assert_eq!(
+                response.headers()["date"],
+                expected,
+                "{path} after {step} s"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_measurement_says_since_when_and_how_old_it_is() {
+    let (world, _, _) = World::with_db1().await;
+    let good = ready(&world).await;
+    assert_eq!(
+        (good.status.as_u16(), good.body["status"].as_str()),
+        (200, Some("ok"))
+    );
+    assert_eq!(good.body["measuredSecondsAgo"], 0);
+    let lock = world.registry.store().write().await.unwrap();
+    world.pass(60);
+    let bad = ready(&world).await;
+    assert_eq!(
+        (bad.status.as_u16(), bad.body["reason"].as_str()),
+        (503, Some("slow"))
+    );
+    assert_eq!(bad.body["since"], crate::clock::rfc3339(world.now()));
+    let report = world.service.app.readiness.report();
+    assert!(
+        !report.ready,
+        "the health listener says so, too: {}",
+        report.body
+    );
+    lock.rollback().await.unwrap();
+    let deadline = std::time::Instant::now() + super::world::PATIENCE;
+    while ready(&world).await.status != 200 {
+        assert!(std::time::Instant::now() < deadline);
+    }
 }

@@ -19,13 +19,14 @@ pub(super) use super::answer::Answer;
 use super::caller::KEYS;
 pub(super) use super::caller::{Caller, unsigned};
 use crate::clock::{Clock, Seconds};
+use crate::establish::{Directory, look};
 use crate::issuer::{Lifetimes, create_instance};
 use crate::limits::Rates;
 use crate::registry::{
     Account, Algorithm, Mode, NewAccount, NewInstance, NewKey, Permission, Profile, Registry, Role,
 };
 use crate::serve::{Bounds, Config, Server};
-use crate::service::{Policy, Service, establish};
+use crate::service::{Policy, Service};
 use crate::store;
 use crate::vault::Vault;
 
@@ -69,6 +70,7 @@ pub(super) fn config(data: &std::path::Path) -> Config {
                 source: rate,
                 account: rate,
                 signing: rate,
+                signing_each: rate,
             },
         },
         bounds: Bounds {
@@ -100,14 +102,13 @@ impl World {
             region: REGION.to_owned(),
             endpoint: ENDPOINT.to_owned(),
         };
-        let registry = establish(
-            &config.data,
-            &profile,
-            clock.clone(),
-            "admin:test".to_owned(),
-        )
-        .await
-        .unwrap();
+        let Directory::Free(free) = look(&config.data, 0).await.unwrap() else {
+            panic!("it is new");
+        };
+        let registry = free
+            .establish(&profile, clock.clone(), "admin:test".to_owned())
+            .await
+            .unwrap();
         let (shutdown, tracker) = (Shutdown::default(), TaskTracker::new());
         let server = Server::open(&config, clock, &shutdown).await.unwrap();
         let (address, service) = (server.address().unwrap(), Arc::clone(server.service()));

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use transport::tls::PrivateKey;
 
-use super::program::Site;
+use super::program::{Site, ca, wait_for};
 
 #[tokio::test]
 async fn a_crash_loses_no_serial_number_that_was_handed_out() {
@@ -53,4 +53,53 @@ async fn a_crash_loses_no_serial_number_that_was_handed_out() {
     let running = site.serve(&[]);
     let token = running.token(&app, &key).await;
     assert_eq!(running.certify(&token, &key).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn what_a_crash_cut_short_is_told_at_the_next_start_and_not_again() {
+    let site = Site::new();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.data().join("store.db"));
+    let mut store = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(
+        "INSERT INTO certificates VALUES ('a', 'cut', 'client', 'demo:eu:db1', 'app', '', 0, 1, 2, 'started')",
+    )
+    .execute(&mut store)
+    .await
+    .unwrap();
+    sqlx::Connection::close(store).await.unwrap();
+    let running = site.serve(&[]);
+    wait_for("the warning", || site.log().contains("was cut short"));
+    running.signal(Signal::TERM);
+    running.wait();
+    let listed = site.json(&["certificates", "list", "--instance", "db1"]);
+    assert_eq!(listed[0]["state"], "failed");
+    let _running = site.serve(&[]);
+    assert!(!site.log().contains("was cut short"), "{}", site.log());
+}
+
+#[tokio::test]
+async fn an_init_that_was_killed_is_completed_by_the_next() {
+    // As long as a whole one takes here.
+    let begun = std::time::Instant::now();
+    Site::empty().ok(&["init"]);
+    let whole = begun.elapsed();
+    for part in 0..16 {
+        let site = Site::empty();
+        let mut child = ca()
+            .args(["init", "--endpoint", "https://ca.test", "--data"])
+            .arg(site.data())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(whole * part / 16).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let shown = site.json(&["init", "--if-not-exists", "--endpoint", "https://ca.test"]);
+        assert_eq!(shown["endpoint"], "https://ca.test", "part {part}");
+        site.ok(&["instances", "create", "db1", "--address", "127.0.0.1"]);
+        let (_, told) = site.fails(&["init"]);
+        assert!(told.contains("exists already"), "{told}");
+        drop(site.serve(&[]));
+    }
 }

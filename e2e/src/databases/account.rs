@@ -34,6 +34,14 @@ pub(super) fn choose() -> Result<Account> {
     find(|account| account.name == wanted)
 }
 
+/// Ourselves, or `nobody` when we are root, for a server that needs nothing of the installed trees.
+pub(super) fn unprivileged() -> Result<Account> {
+    if geteuid().is_root() {
+        return find(|account| account.name == UNPRIVILEGED);
+    }
+    find(|account| account.uid == getuid().as_raw())
+}
+
 /// Gives `folder` and all in it to the chosen account.
 pub(super) fn hand_over(folder: &Path) -> Result<()> {
     let account = choose()?;

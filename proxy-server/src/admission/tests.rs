@@ -45,6 +45,7 @@ fn standing(policy: &Policy) -> Standing<'_> {
     Standing {
         policy,
         believed_until: NOW + BELIEVED_FOR,
+        too_old: None,
     }
 }
 
@@ -200,4 +201,26 @@ fn a_narrowed_grant_is_refused_by_every_engine_whose_logins_are_not_read() {
             }
         }
     }
+}
+
+#[test]
+fn a_policy_that_is_too_old_admits_nobody_by_its_grants_and_still_names_the_engine() {
+    let policy = policy(&["app@p.iam.x"]);
+    let standing = Standing {
+        too_old: Some(Duration::from_secs(4000)),
+        ..standing(&policy)
+    };
+    for account in ["app@p.iam.x", "other@p.iam.x"] {
+        let identity = identity("p:r:i", account);
+        let asking = Asking {
+            identity: &identity,
+            not_after: NOW + VALID_FOR,
+            hello: None,
+        };
+        let refusal = decide(asking, Some(standing), NOW).unwrap_err();
+        assert_eq!(refusal.code, Code::CaUnreachable);
+        assert!(refusal.reason.contains("4000 s"), "{refusal}");
+    }
+    // Whoever does not say who it is has no grant that could have been taken back.
+    assert_eq!(open(Some(standing), NOW).unwrap(), Engine::Mysql);
 }

@@ -46,7 +46,7 @@ impl Gate for Door<'_> {
             hello: None,
         };
         let now = (agent.served.clock)();
-        let admitted = admission::decide(asking, snapshot.standing(), now)?;
+        let admitted = admission::decide(asking, instance.standing(&snapshot, now), now)?;
         let room = agent.limits.account(&client.identity.account)?;
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
         Ok((admitted.grant.db_users, admitted.grant.schemas))

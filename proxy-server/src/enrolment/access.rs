@@ -6,33 +6,45 @@ use std::time::Duration;
 use proto::admin::AgentSettings;
 use proto::schedule;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use transport::authority::Failure;
 use transport::tls::TrustRoots;
 
 use super::{Enrolment, SPACING, random};
 use crate::admission::Policy;
-use crate::material::{Access, Problem};
+use crate::material::{Access, Confirmed, Problem};
 
 /// How long the CA may hold a question that it has no news for.
 const LONG_POLL: Duration = Duration::from_secs(30);
 /// Longest wait after a failure. Shorter than for certificates: what is waited for may be a withdrawn grant.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
+/// One error in this time, while answers cannot be used.
+const ERROR_EVERY: Duration = Duration::from_secs(60);
+
 /// Asks for ever.
 pub(super) async fn follow(enrolment: &Enrolment) {
     let mut revision = None;
     let mut failures: u32 = 0;
+    let mut errors = Throttle::default();
+    let instance = &enrolment.instance;
     loop {
         let asked = Instant::now();
-        let heard = ask(enrolment, revision)
-            .await
-            .and_then(|settings| accept(enrolment, settings));
+        let answer = tokio::select! {
+            answer = ask(enrolment, revision) => answer,
+            // Dropping the question closes its connection, which a sleep of the machine may have broken.
+            () = instance.asked.notified() => ask(enrolment, None).await,
+        };
+        let heard = answer.and_then(|settings| accept(enrolment, settings));
         match heard {
             Ok(new) => {
                 let news = revision != Some(new);
                 revision = Some(new);
                 failures = 0;
+                errors = Throttle::default();
+                instance
+                    .questions
+                    .send_modify(|count| *count = count.wrapping_add(1));
                 if !news {
                     // Whatever stands between may answer early: that must not make the loop spin.
                     tokio::time::sleep_until(asked + SPACING).await;
@@ -42,7 +54,10 @@ pub(super) async fn follow(enrolment: &Enrolment) {
                 failures = failures.saturating_add(1);
                 // The next answer must come at once, not when there is news.
                 revision = None;
-                tell(enrolment, failure);
+                tell(enrolment, failure, &mut errors);
+                instance
+                    .questions
+                    .send_modify(|count| *count = count.wrapping_add(1));
                 let wait = schedule::backoff(failures, random()).min(MAX_BACKOFF);
                 tokio::time::sleep_until(asked + wait).await;
             }
@@ -55,12 +70,36 @@ async fn ask(enrolment: &Enrolment, revision: Option<u64>) -> Result<AgentSettin
     enrolment
         .ca
         .authority
-        .agent_settings(project, label, revision, LONG_POLL)
+        .agent_settings(
+            project,
+            label,
+            revision,
+            long_poll(enrolment.instance.policy_max_age),
+        )
         .await
         .map_err(|error| Refused {
             withdrawn: matches!(error.failure, Failure::Forbidden(_) | Failure::NotFound(_)),
             problem: enrolment.problem(&error),
         })
+}
+
+/// Bounds a question without news so that its answer confirms a policy well before that is too old.
+fn long_poll(policy_max_age: Option<Duration>) -> Duration {
+    policy_max_age.map_or(LONG_POLL, |age| LONG_POLL.min(age / 3))
+}
+
+/// Lets an error pass once in [`ERROR_EVERY`].
+#[derive(Default)]
+struct Throttle(Option<Instant>);
+
+impl Throttle {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|last| last.elapsed() >= ERROR_EVERY);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
 }
 
 /// Why there is no word of the CA's to go by.
@@ -74,7 +113,11 @@ struct Refused {
 fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused> {
     let instance = &enrolment.instance;
     let wrong = |kind, text: String| Refused {
-        problem: Problem { kind, text },
+        problem: Problem {
+            kind,
+            text,
+            is_unusable: true,
+        },
         withdrawn: false,
     };
     if !instance.wanted.is(&settings.connection_name) {
@@ -97,9 +140,11 @@ fn accept(enrolment: &Enrolment, settings: AgentSettings) -> Result<u64, Refused
         client_roots: Arc::new(roots),
     });
     let policy = &access.policy;
+    let now = enrolment.ca.authority.now();
     let before = instance.snapshot();
     instance.change(|snapshot| {
         snapshot.access = Some(Arc::clone(&access));
+        snapshot.confirmed = Some(Confirmed::at(now));
         snapshot.access_problem = None;
     });
     if instance.snapshot().misnamed_since().is_some() {
@@ -132,8 +177,9 @@ fn warn_of_unenforceable(policy: &Policy, before: Option<&Access>) {
     );
 }
 
-/// Keeps what was known, unless it was withdrawn, and says so once.
-fn tell(enrolment: &Enrolment, failure: Refused) {
+/// Keeps what was known, unless it was withdrawn. An outage is warned of once; answers that cannot be used, and a
+/// policy that is too old, are errors, and told again while they last.
+fn tell(enrolment: &Enrolment, failure: Refused, errors: &mut Throttle) {
     let instance = &enrolment.instance;
     enrolment.metrics.enrolment_failure(failure.problem.kind);
     let before = instance.snapshot();
@@ -146,12 +192,27 @@ fn tell(enrolment: &Enrolment, failure: Refused) {
             snapshot.access = None;
         }
     });
-    if news {
+    let now = enrolment.ca.authority.now();
+    let after = instance.snapshot();
+    let too_old = instance.too_old(&after, now);
+    if problem.is_unusable || too_old.is_some() {
+        if news || errors.is_due() {
+            error!(
+                instance = %instance.wanted,
+                error.kind = problem.kind,
+                error = %problem.text,
+                serving = after.access.is_some() && too_old.is_none(),
+                policy_age_s = after.policy_age(now).map(|age| age.as_secs()),
+                "grants cannot be followed: what the CA takes away goes on working here until they can, \
+                or until --policy-max-age"
+            );
+        }
+    } else if news {
         warn!(
             instance = %instance.wanted,
             error.kind = problem.kind,
             error = %problem.text,
-            serving = instance.snapshot().access.is_some(),
+            serving = after.access.is_some(),
             "grants cannot be fetched, trying on"
         );
     }

@@ -79,6 +79,7 @@ async fn renew(enrolment: &Enrolment, now: SystemTime) -> Result<Material, Probl
     let ours = |error: MaterialError| Problem {
         kind: "material",
         text: error.to_string(),
+        is_unusable: true,
     };
     let (project, label) = (enrolment.project(), enrolment.instance.wanted.label());
     let Ca { authority, key, .. } = &enrolment.ca;
@@ -91,6 +92,7 @@ async fn renew(enrolment: &Enrolment, now: SystemTime) -> Result<Material, Probl
         return Err(Problem {
             kind: "clock-skew",
             text: "the CA's certificate does not hold now; check this machine's clock".to_owned(),
+            is_unusable: true,
         });
     }
     Ok(material)

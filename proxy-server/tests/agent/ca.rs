@@ -43,6 +43,9 @@ pub(crate) enum Standing {
     Unknown,
 }
 
+/// Makes status and body of a bad answer from the body of a good one.
+pub(crate) type Spoil = fn(Vec<u8>) -> (u16, Vec<u8>);
+
 /// What the CA says, as tests change it.
 pub(crate) struct Says {
     /// It does not serve now.
@@ -61,6 +64,8 @@ pub(crate) struct Says {
     pub(crate) grants: Vec<Grant>,
     /// The region that it knows the instances in.
     pub(crate) region: &'static str,
+    /// What becomes of its answers about grants: status and body.
+    pub(crate) spoils: Option<Spoil>,
 }
 
 pub(crate) struct Ca {
@@ -94,6 +99,7 @@ impl Ca {
                 forgets_names: false,
                 grants: vec![grant(APP)],
                 region: "r",
+                spoils: None,
             }),
             issued: Mutex::default(),
             revision: watch::Sender::new(1),
@@ -181,7 +187,7 @@ impl Ca {
             return refusal;
         }
         let says = self.says.lock().unwrap();
-        Json(AgentSettings {
+        let settings = AgentSettings {
             kind: "csql#agentSettings".into(),
             revision: *self.revision.borrow(),
             connection_name: name(says.region, label),
@@ -190,8 +196,12 @@ impl Ca {
             server_ca_cert: self.authorities(label).1.pem.clone(),
             server_names: says.names.clone(),
             grants: says.grants.clone(),
-        })
-        .into_response()
+        };
+        let Some(spoil) = says.spoils else {
+            return Json(settings).into_response();
+        };
+        let (status, body) = spoil(serde_json::to_vec(&settings).unwrap());
+        (StatusCode::from_u16(status).unwrap(), body).into_response()
     }
 
     fn server_certificate(&self, label: &str, body: &[u8]) -> Response {

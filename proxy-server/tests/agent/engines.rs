@@ -170,8 +170,8 @@ async fn a_spare_tunnel_does_not_outlive_a_narrowing_that_cannot_be_enforced() {
         .unwrap();
     eventually(async || (agent.metric("csql_server_spares").await == 1).then_some(())).await;
     ca.change(|says| says.grants[0].schemas = vec!["reports".into()]);
-    let told = rest(&mut spare).await;
-    let told = frame::decode::<Answer>(&mut told.clone()).unwrap();
+    let mut told = rest(&mut spare).await;
+    let told = frame::decode::<Answer>(&mut told).unwrap();
     assert!(matches!(told, Some(Answer::Refused(refusal)) if refusal.code == Code::NoGrant));
     assert_eq!(database.seen(), 0);
 }

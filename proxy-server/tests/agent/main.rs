@@ -27,6 +27,7 @@ mod limits;
 mod local_certificate;
 mod log_level;
 mod patience;
+mod policy;
 mod process;
 mod proxy_protocol;
 mod refusals;

@@ -14,12 +14,15 @@ use serde::de::DeserializeOwned;
 
 use super::Authority;
 use super::error::{AuthorityError, Failure};
-use super::http::{Answer, REQUEST_TIMEOUT};
+use super::http::{Answer, MAX_BODY, REQUEST_TIMEOUT};
 
 /// Google's part of the API.
 const GOOGLE: &str = "/sql/v1beta4";
 /// Our part.
 const OURS: &str = "/csql/v1";
+/// Longest answer with an agent's settings. A grant takes some 60 bytes: a million of them fit, and what is longer
+/// must not fill the memory of the agent's machine.
+const MAX_SETTINGS: usize = 64 * 1024 * 1024;
 /// Longest text of the CA's that people are shown.
 const MAX_SHOWN: usize = 300;
 
@@ -87,6 +90,7 @@ pub(super) async fn agent_settings(
     }
     let call = Call {
         timeout,
+        max_body: MAX_SETTINGS,
         ..Call::get(path)
     };
     call.send(authority).await
@@ -98,6 +102,7 @@ struct Call {
     path: String,
     body: Option<Vec<u8>>,
     timeout: Duration,
+    max_body: usize,
 }
 
 impl Call {
@@ -107,6 +112,7 @@ impl Call {
             path,
             body: None,
             timeout: REQUEST_TIMEOUT,
+            max_body: MAX_BODY,
         }
     }
 
@@ -161,7 +167,7 @@ impl Call {
                 None => request,
             })
         };
-        authority.http.send(&url, request).await
+        authority.http.send(&url, self.max_body, request).await
     }
 }
 

@@ -19,8 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long an unused connection is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest answer.
-const MAX_BODY: usize = 1024 * 1024;
+/// Longest answer, where its call does not say otherwise.
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// Google's header for the project that pays.
 const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
@@ -108,10 +108,11 @@ impl Http {
     pub(super) async fn send(
         &self,
         url: &str,
+        max_body: usize,
         request: impl Fn() -> Result<RequestBuilder, AuthorityError>,
     ) -> Result<Answer, AuthorityError> {
-        match self.attempt(request()?).await {
-            Err(error) if is_stale(&error) => self.attempt(request()?).await,
+        match self.attempt(request()?, max_body).await {
+            Err(error) if is_stale(&error) => self.attempt(request()?, max_body).await,
             done => done,
         }
         .map_err(|error| self.error(url, self.on_the_way(url, &error)))
@@ -136,16 +137,16 @@ impl Http {
         url: &str,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Answer, AuthorityError> {
-        let answer = self.attempt(request(&self.direct)).await;
+        let answer = self.attempt(request(&self.direct), MAX_BODY).await;
         answer.map_err(|error| self.error(url, failure(&error)))
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
+    async fn attempt(&self, request: RequestBuilder, max_body: usize) -> Result<Answer, Trouble> {
         let begun = self.skew.begin();
         let response = request.send().await.map_err(Trouble::Request)?;
         self.measure(begun, &response);
         let status = response.status();
-        let body = read(response).await?;
+        let body = read(response, max_body).await?;
         Ok(Answer { status, body })
     }
 
@@ -193,14 +194,18 @@ fn through(builder: reqwest::ClientBuilder, proxies: &Arc<Proxies>) -> reqwest::
 #[derive(Debug)]
 enum Trouble {
     Request(reqwest::Error),
-    TooLong,
+    TooLong(usize),
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
+async fn read(mut response: Response, max_body: usize) -> Result<Vec<u8>, Trouble> {
+    let announced = response.content_length().map(usize::try_from);
+    if announced.is_some_and(|length| length.is_ok_and(|length| length > max_body)) {
+        return Err(Trouble::TooLong(max_body));
+    }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Trouble::Request)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Trouble::TooLong);
+        if body.len() + chunk.len() > max_body {
+            return Err(Trouble::TooLong(max_body));
         }
         body.extend_from_slice(&chunk);
     }
@@ -211,13 +216,16 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
 fn is_stale(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Request(error) => error.is_request() && !error.is_connect() && !error.is_timeout(),
-        Trouble::TooLong => false,
+        Trouble::TooLong(_) => false,
     }
 }
 
 fn failure(trouble: &Trouble) -> Failure {
-    let Trouble::Request(error) = trouble else {
-        return Failure::Malformed(format!("longer than {MAX_BODY} bytes"));
+    let error = match trouble {
+        Trouble::Request(error) => error,
+        Trouble::TooLong(most) => {
+            return Failure::Malformed(format!("longer than {most} bytes"));
+        }
     };
     if let Some(failure) = https::certificate_problem(error) {
         return failure;

@@ -235,7 +235,7 @@ impl Tokens {
     ) -> Result<Life, AuthorityError> {
         let request =
             || -> Result<RequestBuilder, AuthorityError> { Ok(self.http.post(url).form(&form()?)) };
-        let answer = self.http.send(url, request).await?;
+        let answer = self.http.send(url, super::http::MAX_BODY, request).await?;
         self.token(url, &answer)
     }
 
