@@ -18,6 +18,7 @@ mod log_throttle;
 mod metrics;
 mod readiness;
 mod registry;
+mod retention;
 mod serve;
 mod service;
 mod store;

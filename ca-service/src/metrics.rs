@@ -16,6 +16,7 @@ pub(crate) struct Metrics {
     refusals: Family<Refused, Counter>,
     certificates: Family<Issued, Counter>,
     remembered: Gauge,
+    deleted: Family<Deleted, Counter>,
     /// Open connections.
     pub(crate) connections: Gauge,
 }
@@ -37,6 +38,11 @@ struct Issued {
     purpose: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Deleted {
+    table: &'static str,
+}
+
 impl Metrics {
     /// All at zero.
     pub(crate) fn new() -> Self {
@@ -46,6 +52,7 @@ impl Metrics {
             refusals: Family::default(),
             certificates: Family::default(),
             remembered: Gauge::default(),
+            deleted: Family::default(),
             connections: Gauge::default(),
         };
         let registry = &mut metrics.registry;
@@ -64,6 +71,11 @@ impl Metrics {
             "remembered_assertions",
             "Assertions remembered so that they are not accepted twice",
             metrics.remembered.clone(),
+        );
+        registry.register(
+            "deleted_rows",
+            "Rows of the store deleted because they were old",
+            metrics.deleted.clone(),
         );
         registry.register(
             "connections",
@@ -104,6 +116,11 @@ impl Metrics {
     /// So many assertions are remembered.
     pub(crate) fn remembered(&self, count: i64) {
         self.remembered.set(count);
+    }
+
+    /// Old rows have been deleted.
+    pub(crate) fn deleted(&self, table: &'static str, rows: u64) {
+        self.deleted.get_or_create(&Deleted { table }).inc_by(rows);
     }
 
     /// All as text.

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::http::{Caller, router};
 use crate::https::CertificateFiles;
 use crate::readiness::Readiness;
+use crate::retention::{self, Retention};
 use crate::service::{Policy, Service};
 use connection::Connection;
 use per_source::PerSource;
@@ -54,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) bounds: Bounds,
     /// Longest wait for requests in progress when told to stop.
     pub(crate) drain: Duration,
+    /// How long certificates and entries of the audit are kept.
+    pub(crate) retention: Retention,
 }
 
 /// How many connections there may be.
@@ -92,6 +95,8 @@ pub(crate) async fn run(config: &Config) -> Result<Exit> {
             .answer_probes(listen, &shutdown, &connections)
             .await?;
     }
+    let (app, folder) = (Arc::clone(&service.app), config.data.clone());
+    connections.spawn(retention::keep(app, config.retention, folder));
     info!(%address, plain_http = config.insecure_http, "listening");
     daemon::notify::ready();
     server.accept(&shutdown, &connections).await;

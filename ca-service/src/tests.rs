@@ -18,3 +18,5 @@ mod server_names;
 mod store_failures;
 mod timing;
 mod world;
+
+pub(crate) use world::World;

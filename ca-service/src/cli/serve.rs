@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::https::CertificateFiles;
 use crate::issuer::{LONGEST, Lifetimes, SHORTEST};
 use crate::limits::Rates;
+use crate::retention::Retention;
 use crate::serve::{self, Bounds, Config};
 use crate::service::Policy;
 use crate::store;
@@ -90,6 +91,10 @@ pub(crate) struct Settings {
     /// Certificates a second for one service account; ten times as many at once [default: 50]
     #[arg(long, value_name = "N", env = "CSQL_CA_RATE_OF_SIGNING_PER_ACCOUNT")]
     rate_of_signing_per_account: Option<NonZeroU32>,
+    /// How long certificates are kept after their end, and entries of the audit; 0 keeps them for ever [default:
+    /// certificates=90d,audit=400d]
+    #[arg(long, value_name = "TABLE=DURATION,...", env = "CSQL_CA_RETAIN")]
+    retain: Option<Retention>,
     /// Wait for requests in progress when told to stop [default: 10s]
     #[arg(long, value_name = "DURATION", env = "CSQL_CA_DRAIN_TIMEOUT")]
     drain_timeout: Option<Span>,
@@ -119,6 +124,7 @@ daemon::overlay!(Settings {
     rate_per_account,
     rate_of_signing,
     rate_of_signing_per_account,
+    retain,
     drain_timeout,
     log_level,
     log_format,
@@ -197,6 +203,7 @@ impl TryFrom<Settings> for Config {
             address_file: settings.address_file,
             policy,
             bounds,
+            retention: settings.retain.unwrap_or_default(),
             drain: settings
                 .drain_timeout
                 .map_or(Duration::from_secs(10), |span| span.0),
@@ -325,6 +332,7 @@ mod tests {
         );
         assert_eq!(given.policy.leeway, all.policy.leeway);
         assert_eq!((given.store, given.drain), (all.store, all.drain));
+        assert_eq!(given.retention, all.retention);
         assert_eq!(given.certificate, None);
         assert_eq!(given.bounds.total, all.bounds.total);
         assert_eq!(given.bounds.per_address, all.bounds.per_address);

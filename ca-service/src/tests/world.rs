@@ -25,6 +25,7 @@ use crate::limits::Rates;
 use crate::registry::{
     Account, Algorithm, Mode, NewAccount, NewInstance, NewKey, Permission, Profile, Registry, Role,
 };
+use crate::retention::Retention;
 use crate::serve::{Bounds, Config, Server};
 use crate::service::{Policy, Service};
 use crate::store;
@@ -39,12 +40,12 @@ pub(super) const ENDPOINT: &str = "https://ca.test:8443";
 pub(super) const GOOGLE: &str = "https://oauth2.googleapis.com/token";
 
 /// A running CA.
-pub(super) struct World {
-    pub(super) registry: Registry,
-    pub(super) service: Arc<Service>,
+pub(crate) struct World {
+    pub(crate) registry: Registry,
+    pub(crate) service: Arc<Service>,
     pub(super) address: SocketAddr,
     pub(super) client: reqwest::Client,
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
     now: Arc<AtomicI64>,
     shutdown: Shutdown,
     tracker: TaskTracker,
@@ -78,11 +79,12 @@ pub(super) fn config(data: &std::path::Path) -> Config {
             per_address: 1000,
         },
         drain: Duration::from_secs(5),
+        retention: Retention::default(),
     }
 }
 
 impl World {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
@@ -141,7 +143,7 @@ impl World {
         (world, client, agent)
     }
 
-    pub(super) fn now(&self) -> Seconds {
+    pub(crate) fn now(&self) -> Seconds {
         self.now.load(Ordering::SeqCst)
     }
 
