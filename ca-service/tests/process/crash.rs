@@ -61,7 +61,7 @@ async fn what_a_crash_cut_short_is_told_at_the_next_start_and_not_again() {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.data().join("store.db"));
     let mut store = sqlx::ConnectOptions::connect(&options).await.unwrap();
     sqlx::query(
-        "INSERT INTO certificates VALUES ('a', 'cut', 'client', 'demo:eu:db1', 'app', '', 0, 1, 2, 'started')",
+        "INSERT INTO certificates VALUES ('a', 'cut', 'client', 'demo:eu:db1', 'app', '', 0, 9999999999, 2, 'started')",
     )
     .execute(&mut store)
     .await
