@@ -25,6 +25,8 @@ mod failures;
 mod google_connectors;
 #[path = "e2e/grants.rs"]
 mod grants;
+#[path = "e2e/hosts.rs"]
+mod hosts;
 #[path = "e2e/layout.rs"]
 mod layout;
 #[path = "e2e/matrix.rs"]

@@ -28,7 +28,7 @@ pub use account::AccountName;
 pub use engine::Engine;
 pub use identity::Identity;
 pub use instance::InstanceName;
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Numbers, Refusal};
 
 /// ALPN protocol of our own dialect. A peer that does not negotiate it speaks Google's bare dialect.
 pub const ALPN: &[u8] = b"csql/1";

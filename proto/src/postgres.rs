@@ -62,7 +62,7 @@ pub fn error_response(refusal: &Refusal) -> Vec<u8> {
     for (field, value) in [
         (b'S', "FATAL"),
         (b'V', "FATAL"),
-        (b'C', refusal.code.sqlstate()),
+        (b'C', refusal.code.numbers().postgres_state),
         (b'M', text.as_str()),
     ] {
         body.push(field);

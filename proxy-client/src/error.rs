@@ -195,6 +195,7 @@ impl SessionError {
     pub const fn is_mended_by_refresh(&self) -> bool {
         match self {
             Self::Tls(TlsError::ServerCertificate(_)) => true,
+            // During the handshake it is not about ours; the address may be another instance's agent by now.
             Self::Tls(TlsError::Alert(alert)) | Self::Alert(alert) => alert.is_about_certificate(),
             _ => false,
         }

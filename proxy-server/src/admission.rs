@@ -213,10 +213,10 @@ fn no_grant(identity: &Identity) -> Refusal {
     Refusal::new(
         Code::NoGrant,
         format!(
-            "{} has no grant for {}",
+            "{} may not connect to {}: it has no grant, or it is disabled",
             identity.account, identity.instance
         ),
-        "ask the CA's administrator for a grant with role client",
+        "ask the CA's administrator for a grant with role client, or to enable the account",
     )
 }
 

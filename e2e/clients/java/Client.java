@@ -43,6 +43,7 @@ public final class Client {
         try {
             List<List<String>> rows = switch ((String) request.get("op")) {
                 case "query" -> query(mariadb, request);
+                case "hosts" -> Hosts.connect(mariadb, request);
                 case "version" -> List.of(List.of(version(mariadb)));
                 default -> throw new SQLException("unknown op " + request.get("op"));
             };

@@ -125,10 +125,32 @@ async function sessions(request) {
   return answers.flat();
 }
 
+// One attempt at a list of hosts, in their order.
+async function hosts(request) {
+  const module = require(name === 'mariadb' ? 'mariadb' : 'mysql2/promise');
+  const settings = { canRetry: true, removeNodeErrorCount: 1, defaultSelector: 'ORDER' };
+  const cluster = module.createPoolCluster(settings);
+  request.hosts.split(',').forEach((place, number) => {
+    const [host, port] = place.split(':');
+    const { user, password, database } = request;
+    // mariadb's pool tries again until it gives up.
+    const limits = name === 'mariadb' ? { acquireTimeout: 300, initializationTimeout: 200 } : {};
+    cluster.add(`host${number}`, {
+      host, port: Number(port), user, password, database, connectionLimit: 1, ...limits,
+    });
+  });
+  try {
+    await (await cluster.getConnection('host*', 'ORDER')).release();
+    return [];
+  } finally {
+    await Promise.race([cluster.end(), new Promise((done) => setTimeout(done, 100))]);
+  }
+}
+
 async function answer(line) {
   const request = JSON.parse(line);
   try {
-    const operation = { query, version, change_user: changeUser, blob, sessions }[request.op];
+    const operation = { query, version, change_user: changeUser, blob, sessions, hosts }[request.op];
     return { ok: true, rows: await operation(request) };
   } catch (error) {
     return { ok: false, code: error.errno > 0 ? error.errno : 0, message: `${error.code}: ${error.message}` };

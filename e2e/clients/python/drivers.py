@@ -84,6 +84,12 @@ class ConnectorPython:
         )
         return ConnectorSession(made)
 
+    def connect_to_any(self, places, login):
+        import mysql.connector
+
+        servers = [{"host": host, "port": port} | login for host, port in places]
+        return mysql.connector.connect(failover=servers, use_pure=self.pure)
+
 
 class ConnectorSession:
     """Names the parameters of change_user as the others do."""

@@ -15,7 +15,7 @@ use serde_json::json;
 /// How soon a client works again once what it missed is back.
 const RECOVERY: Duration = Duration::from_secs(2);
 /// The server error numbers under which our own refusals arrive.
-const UNKNOWN_ERROR: u32 = 1105;
+const NET_READ_ERROR: u32 = 1158;
 const ACCESS_DENIED: u32 = 1045;
 
 fn target(mount: &Mount) -> Target {
@@ -63,7 +63,7 @@ fn a_client_started_while_the_ca_is_down_says_so_and_recovers_within_two_seconds
     let mount = Mount::tcp(&world.place, instance(Leg::Unix)).unwrap();
     let target = target(&mount);
     let _proxy = world.proxy(&[mount]).unwrap();
-    assert_refused(&target, UNKNOWN_ERROR, "[ca-unreachable]");
+    assert_refused(&target, NET_READ_ERROR, "[ca-unreachable]");
     world.authority.resume().unwrap();
     assert_recovers(&target, Instant::now());
     passed("CA down at the start");
@@ -92,7 +92,7 @@ fn a_restarted_agent_is_found_again() {
     let _proxy = world.proxy(&[mount]).unwrap();
     assert_works(&target);
     world.crash_agents().unwrap();
-    assert_refused(&target, UNKNOWN_ERROR, "[agent-unreachable]");
+    assert_refused(&target, NET_READ_ERROR, "[agent-unreachable]");
     world.resume_agents().unwrap();
     assert_recovers(&target, Instant::now());
     passed("agent restarted");
@@ -107,7 +107,7 @@ fn a_restarted_database_is_found_again() {
         let _proxy = world.proxy(&[mount]).unwrap();
         assert_works(&target);
         world.database.stop().unwrap();
-        assert_refused(&target, UNKNOWN_ERROR, "[database-unreachable]");
+        assert_refused(&target, NET_READ_ERROR, "[database-unreachable]");
         world.database.resume().unwrap();
         assert_recovers(&target, Instant::now());
         passed("database restarted");

@@ -23,7 +23,7 @@ async fn of_three_instances_a_wrong_name_and_a_dead_agent_do_not_disturb_the_thi
     assert_eq!(number, 1045);
     assert!(text.contains("no grant for this instance"), "{text}");
     let (number, text) = error(&client.heard_at(1).await);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.contains(&away.address.to_string()), "{text}");
     assert_eq!(show(&client.heard_at(2).await), show(GREETING));
 

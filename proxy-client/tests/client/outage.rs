@@ -16,7 +16,7 @@ async fn with_the_ca_down_at_start_applications_are_told_and_it_works_soon_after
     world.ca.stop().await;
     let client = world.client().await;
     let (number, text) = error(&client.heard().await);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.starts_with("CA unreachable, retrying"), "{text}");
     assert!(text.ends_with("[ca-unreachable]"), "{text}");
     world.ca.restart().await;
@@ -142,7 +142,7 @@ async fn an_agent_that_is_away_is_named_and_works_after_its_restart() {
     let rest = tokio::time::timeout(PATIENCE, first_words(&mut open)).await;
     assert_eq!(rest.unwrap(), b"");
     let (number, text) = error(&client.heard().await);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.contains(&world.agent.address.to_string()), "{text}");
     assert!(text.ends_with("[agent-unreachable]"), "{text}");
     world.agent.restart().await;

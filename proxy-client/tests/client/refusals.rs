@@ -23,11 +23,12 @@ async fn what_the_agent_says_in_its_frame_is_what_the_application_hears() {
     assert_eq!(
         error(&heard),
         (
-            1105,
+            1158,
             "mysqld is down; start it [database-unreachable]".into()
         )
     );
-    assert_eq!(&heard[..7], b"\x32\0\0\0\xff\x51\x04", "{}", show(&heard));
+    let begin = b"\x39\0\0\0\xff\x86\x04#08S01 ";
+    assert_eq!(&heard[..begin.len()], begin, "{}", show(&heard));
 }
 
 #[tokio::test]
@@ -82,8 +83,8 @@ async fn each_refusal_of_the_ca_is_told_with_what_to_do() {
         (Status::Unauthenticated, 1045, "check the key file"),
         (Status::PermissionDenied, 1045, "for a grant of role client"),
         (Status::NotFound, 1045, "check the instance's name"),
-        (Status::ResourceExhausted, 1105, "wait a moment"),
-        (Status::Internal, 1105, "see the CA's log"),
+        (Status::ResourceExhausted, 1158, "wait a moment"),
+        (Status::Internal, 1158, "see the CA's log"),
     ] {
         world.ca.mood(Mood::Failing(status, "the CA's own words"));
         let client = world.client().await;

@@ -228,7 +228,13 @@ pub(crate) fn error(bytes: &[u8]) -> (u16, String) {
         show(bytes)
     );
     let number = u16::from_le_bytes([bytes[5], bytes[6]]);
-    (number, String::from_utf8(bytes[7..].to_vec()).unwrap())
+    let text = String::from_utf8(bytes[7..].to_vec()).unwrap();
+    // Where it has one, the SQLSTATE is of class 08.
+    let text = match text.strip_prefix("#08") {
+        Some(rest) => rest.split_once(' ').unwrap().1.to_owned(),
+        None => text,
+    };
+    (number, text)
 }
 
 pub(crate) fn show(bytes: &[u8]) -> String {

@@ -152,7 +152,7 @@ async fn twenty_silent_clients_hold_no_more_places_than_the_cap_and_not_for_long
     assert!(text.contains("--mysql-listen-max-logins (5)"), "{text}");
     // Those who said nothing are told and cut, and their places are free again.
     let (number, text) = error(&crate::mysql::read(&mut silent[0]).await.1);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.ends_with("[deadline]"), "{text}");
     let (_, (_, answer)) = eventually(async || {
         let (stream, answer) = Tls::plain(&ca).log_in(&agent, "app").await;

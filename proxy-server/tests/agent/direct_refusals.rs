@@ -39,8 +39,8 @@ async fn a_database_that_is_down_is_told_inside_tls() {
     let ca = Ca::start().await;
     let agent = Agent::start(direct(&ca, &Database::nowhere())).await;
     let (number, text, version) = told(&ca, &agent).await;
-    assert_eq!(number, 1105);
-    assert!(text.starts_with("#HY000the agent cannot reach"), "{text}");
+    assert_eq!(number, 1158);
+    assert!(text.starts_with("#08S01the agent cannot reach"), "{text}");
     assert!(text.ends_with("[database-unreachable]"), "{text}");
     assert!(!text.contains("127.0.0.1"), "{text}");
     assert_eq!(version, "8.4.0-cloudsql-proxy-server");
@@ -60,7 +60,7 @@ async fn a_database_that_does_not_greet_is_told_behind_our_own_greeting() {
         });
         agent.until_ready(true).await;
         let (number, text, _) = told(&ca, &agent).await;
-        assert_eq!(number, 1105);
+        assert_eq!(number, 1158);
         assert!(text.ends_with(&format!("[{code}]")), "{text}");
         is_counted(&agent, code).await;
     }
@@ -109,7 +109,7 @@ async fn without_a_certificate_the_refusal_comes_instead_of_a_greeting() {
     });
     let (_, answer) = connect(&agent).await;
     let (number, text) = error(&answer);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.ends_with("[ca-unreachable]"), "{text}");
     assert_eq!(database.seen(), 0);
 }
@@ -121,7 +121,7 @@ async fn an_instance_of_another_engine_is_not_served_to_mysql_clients() {
     let database = Database::start(Manner::Echo).await;
     let agent = Agent::start(direct(&ca, &database.place)).await;
     let (number, text, _) = told(&ca, &agent).await;
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.contains("speaks postgres"), "{text}");
     assert_eq!(database.seen(), 0);
 }

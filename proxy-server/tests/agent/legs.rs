@@ -227,14 +227,14 @@ async fn a_certificate_that_is_not_believed_ends_the_login_before_the_response_i
             continue;
         }
         let (number, text) = mysql::error(&answer);
-        assert_eq!(number, 1105);
+        assert_eq!(number, 1158);
         assert!(
             text.contains("does not believe the database's certificate"),
             "{text}"
         );
         assert!(text.ends_with("[database-refused]"), "{text}");
         let (_, (sequence, answer)) = Tls::plain(&ca).log_in(&agent, "app").await;
-        assert_eq!((sequence, mysql::error(&answer).0), (3, 1105));
+        assert_eq!((sequence, mysql::error(&answer).0), (3, 1158));
         assert_eq!(database.shown().len(), before);
         let code = Code::DatabaseRefused;
         let name =
@@ -257,7 +257,7 @@ async fn a_database_without_tls_is_not_spoken_to_in_the_clear() {
     .await;
     let (_, answer) = log_in(&ca, &agent).await;
     let (number, text) = mysql::error(&answer);
-    assert_eq!(number, 1105);
+    assert_eq!(number, 1158);
     assert!(text.contains("does not offer TLS"), "{text}");
 }
 

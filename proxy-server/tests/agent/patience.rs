@@ -102,7 +102,7 @@ async fn an_application_that_does_not_log_in_is_told_and_cut() {
     take(&mut stream, greeting().len()).await;
     let words = rest(&mut stream).await;
     // The number behind the greeting's, and no SQLSTATE before the application has spoken.
-    assert_eq!(words[3..7], [1, 0xFF, 0x51, 0x04]);
+    assert_eq!(words[3..7], [1, 0xFF, 0x86, 0x04]);
     assert!(String::from_utf8_lossy(&words).ends_with("[deadline]"));
 }
 
@@ -117,6 +117,6 @@ async fn a_database_that_does_not_greet_is_given_up() {
     let agent = impatient(&ca, &database.place, deadlines).await;
     let mut bare = Client::of(&ca, &agent, Offer::BareOnly).open_bare().await;
     let words = rest(&mut bare).await;
-    assert_eq!(words[3..7], [0, 0xFF, 0x51, 0x04]);
+    assert_eq!(words[3..7], [0, 0xFF, 0x86, 0x04]);
     assert!(String::from_utf8_lossy(&words).ends_with("[deadline]"));
 }

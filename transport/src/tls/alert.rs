@@ -55,7 +55,36 @@ impl Alert {
         )
     }
 
-    /// What to tell an application whose client got it.
+    /// What to tell an application whose client got it during the handshake.
+    ///
+    /// In TLS 1.3 the client's certificate goes out behind the server's whole flight: such an alert is never about it.
+    pub(super) fn refusal_of_handshake(self) -> Refusal {
+        let name = self.name();
+        match self.0 {
+            AlertDescription::AccessDenied
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::InternalError => Refusal::new(
+                Code::AgentUnreachable,
+                format!("the agent has no certificate to show (TLS alert {name})"),
+                "check that the agent reaches its CA: its log and /readiness say why it has none",
+            ),
+            AlertDescription::ProtocolVersion
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::NoApplicationProtocol
+            | AlertDescription::UnrecognisedName => Refusal::new(
+                Code::AgentIdentity,
+                format!("what answers there is no agent of ours (TLS alert {name})"),
+                "check the instance's address at the CA: something else answers there",
+            ),
+            _ => Refusal::new(
+                Code::AgentUnreachable,
+                format!("the agent ended the TLS handshake with alert {name}"),
+                "see the agent's log for the reason, and compare versions",
+            ),
+        }
+    }
+
+    /// What to tell an application whose client got it after the handshake.
     pub fn refusal(self) -> Refusal {
         let (code, hint) = match self.0 {
             AlertDescription::CertificateExpired => (

@@ -39,6 +39,14 @@ pub enum CertificateProblem {
     /// No trusted root issued it directly.
     #[error("the certificate was not issued by the expected CA")]
     UnknownIssuer,
+    /// No trusted root issued it directly, and it names another server. Its names are unproven.
+    #[error("the certificate is from another CA and says {found}, where {expected} is expected")]
+    Foreign {
+        /// The server that is dialled.
+        expected: String,
+        /// The names in it, on one line.
+        found: String,
+    },
     /// Its extended key usage is missing or is another.
     #[error("the certificate is not for this purpose")]
     Purpose,
@@ -71,7 +79,7 @@ impl CertificateProblem {
             Self::Malformed => "certificate-malformed",
             Self::Expired => "certificate-expired",
             Self::NotValidYet => "certificate-not-valid-yet",
-            Self::UnknownIssuer => "certificate-unknown-issuer",
+            Self::UnknownIssuer | Self::Foreign { .. } => "certificate-unknown-issuer",
             Self::Purpose => "certificate-purpose",
             Self::Authority => "certificate-authority",
             Self::Identity => "certificate-identity",
@@ -161,7 +169,9 @@ impl TlsError {
                 reason,
                 "check the clocks of this machine and of the agent, and that the agent reaches the CA",
             ),
-            Self::ServerCertificate(CertificateProblem::Name { .. }) => Refusal::new(
+            Self::ServerCertificate(
+                CertificateProblem::Name { .. } | CertificateProblem::Foreign { .. },
+            ) => Refusal::new(
                 Code::AgentIdentity,
                 reason,
                 "another server answers there: check the instance's address at the CA, or --connect-to",
@@ -171,7 +181,7 @@ impl TlsError {
                 reason,
                 "check the instance's address at the CA: something else answers there",
             ),
-            Self::Alert(alert) => alert.refusal(),
+            Self::Alert(alert) => alert.refusal_of_handshake(),
             Self::NoCertificate | Self::ClientCertificate(_) => Refusal::new(
                 Code::CertificateRefused,
                 reason,

@@ -18,6 +18,12 @@ pub(super) fn wrong_name(expected: String, leaf: &X509Certificate<'_>) -> Certif
     CertificateProblem::Name { expected, found }
 }
 
+/// The certificate is from an unknown issuer, and another's.
+pub(super) fn foreign_name(expected: String, leaf: &X509Certificate<'_>) -> CertificateProblem {
+    let found = found(leaf);
+    CertificateProblem::Foreign { expected, found }
+}
+
 /// The common name and the alternative names.
 fn found(leaf: &X509Certificate<'_>) -> String {
     let mut names: Vec<String> = leaf

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::client::ServerIdentity;
 use super::error::CertificateProblem;
 use super::material::TrustRoots;
-use super::names::wrong_name;
+use super::names::{foreign_name, wrong_name};
 use super::remember::algorithms;
 
 /// Judges a client certificate; says whom it speaks for.
@@ -83,17 +83,44 @@ pub(super) fn verify_server_identity(
     now: SystemTime,
 ) -> Result<(), CertificateProblem> {
     let der = CertificateDer::from(leaf_der);
-    let certificate = check_server_chain(&der, roots, now)?;
-    if let Some(dns_name) = &expected.dns_name
-        && names_host(&certificate, dns_name)
-    {
-        return Ok(());
-    }
+    let certificate = match check_server_chain(&der, roots, now) {
+        Err(CertificateProblem::UnknownIssuer) => return Err(unknown_issuer(&der, expected)),
+        other => other?,
+    };
     let leaf = parse(leaf_der)?;
+    if is_expected(&certificate, &leaf, expected) {
+        Ok(())
+    } else {
+        Err(wrong_name(expected.to_string(), &leaf))
+    }
+}
+
+/// Whether a certificate bears one of the names of the server that is dialled.
+fn is_expected(
+    certificate: &ParsedCertificate<'_>,
+    leaf: &X509Certificate<'_>,
+    expected: &ServerIdentity,
+) -> bool {
+    let dns_name = expected.dns_name.as_deref();
+    if dns_name.is_some_and(|dns_name| names_host(certificate, dns_name)) {
+        return true;
+    }
     let mut names = leaf.subject().iter_common_name();
-    match (names.next().map(|name| name.as_str()), names.next()) {
-        (Some(Ok(name)), None) if name == expected.common_name => Ok(()),
-        _ => Err(wrong_name(expected.to_string(), &leaf)),
+    matches!(
+        (names.next().map(|name| name.as_str()), names.next()),
+        (Some(Ok(name)), None) if name == expected.common_name
+    )
+}
+
+/// The finding about a certificate of an unknown issuer. Each instance has a CA of its own: another instance's agent is
+/// told by its names, which decide nothing here.
+fn unknown_issuer(der: &CertificateDer<'_>, expected: &ServerIdentity) -> CertificateProblem {
+    let names = ParsedCertificate::try_from(der).ok().zip(parse(der).ok());
+    match names {
+        Some((certificate, leaf)) if !is_expected(&certificate, &leaf, expected) => {
+            foreign_name(expected.to_string(), &leaf)
+        }
+        _ => CertificateProblem::UnknownIssuer,
     }
 }
 
@@ -211,9 +238,9 @@ pub(super) fn alerting(problem: &CertificateProblem) -> rustls::Error {
     let error = match problem {
         CertificateProblem::Expired => CertificateError::Expired,
         CertificateProblem::NotValidYet => CertificateError::NotValidYet,
-        CertificateProblem::UnknownIssuer | CertificateProblem::NotServed(_) => {
-            CertificateError::UnknownIssuer
-        }
+        CertificateProblem::UnknownIssuer
+        | CertificateProblem::Foreign { .. }
+        | CertificateProblem::NotServed(_) => CertificateError::UnknownIssuer,
         CertificateProblem::Purpose => CertificateError::InvalidPurpose,
         CertificateProblem::Malformed
         | CertificateProblem::Authority

@@ -143,9 +143,9 @@ fn row_33_a_database_that_is_down_is_named_in_our_own_words() {
         let refused = stage.query(client, &target, SHOW_USER).unwrap_err();
         let numbered = match door {
             // Instead of a greeting: our client program has none of its own.
-            Door::Client => shows(&refused, 1105),
+            Door::Client => shows(&refused, 1158),
             // After TLS.
-            Door::Agent => refused.code == 1105,
+            Door::Agent => refused.code == 1158,
         };
         let told = numbered && refused.message.contains("[database-unreachable]");
         failures.unless(told, format_args!("{client} by the {door:?}: {refused}"));

@@ -155,7 +155,7 @@ fn strangers(world: &World, trial: &mut Trial, owner: Prepare<'_>) {
         owner,
         &Failure {
             name: "TLS intercepted before the agent",
-            number: 1105,
+            number: 1158,
             code: "agent-identity",
             says: &["not issued by the expected CA"],
             rung: "tls",
@@ -203,7 +203,7 @@ fn six_drivers_the_log_and_the_doctor_are_told_what_is_wrong_at_the_agent() {
         &owner,
         &Failure {
             name: "database down",
-            number: 1105,
+            number: 1158,
             code: "database-unreachable",
             says: &["the agent cannot reach its database"],
             rung: "database",
@@ -217,7 +217,7 @@ fn six_drivers_the_log_and_the_doctor_are_told_what_is_wrong_at_the_agent() {
         &owner,
         &Failure {
             name: "agent down",
-            number: 1105,
+            number: 1158,
             code: "agent-unreachable",
             says: &[
                 "the agent cannot be reached",

@@ -94,7 +94,7 @@ const WRONG_KEY: Failure = Failure {
 };
 const INTERCEPTED: Failure = Failure {
     name: "TLS intercepted before the CA",
-    number: 1105,
+    number: 1158,
     code: "ca-unreachable",
     says: &["is not from the CA's root", "--ca-certificate"],
     rung: "ca",
@@ -102,7 +102,7 @@ const INTERCEPTED: Failure = Failure {
 };
 const CA_DOWN: Failure = Failure {
     name: "CA down",
-    number: 1105,
+    number: 1158,
     code: "ca-unreachable",
     says: &["CA unreachable, retrying", "connection refused"],
     rung: "ca",
@@ -125,7 +125,7 @@ fn refused(world: &World) -> [Row; 5] {
     };
     let elsewhere = Failure {
         name: "wrong region",
-        number: 1105,
+        number: 1158,
         code: "settings",
         says: &["is in region lab1", "name it acme:lab1:db-unix"],
         rung: "settings",

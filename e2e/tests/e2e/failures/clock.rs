@@ -79,7 +79,7 @@ fn six_drivers_the_log_and_the_doctor_are_told_of_a_wrong_clock_that_ten_minutes
         &of(&world, -3.0 * DAY),
         &Failure {
             name: "clock three days behind",
-            number: 1105,
+            number: 1158,
             code: "clock-skew",
             says: &["not valid at this machine's time"],
             rung: "clock",

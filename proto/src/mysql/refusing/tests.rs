@@ -65,7 +65,7 @@ fn a_plain_client_reads_the_refusal_behind_its_response() {
     feed(&mut machine, &[]).unwrap();
     let (said, outcome) = feed(&mut machine, &response(1, 0, false)).unwrap();
     assert_eq!(outcome, Some(Refused::Told));
-    assert_eq!(said[3..13], *b"\x02\xff\x51\x04#HY000");
+    assert_eq!(said[3..13], *b"\x02\xff\x86\x04#08S01");
     assert!(said.ends_with(b"it is down; start it [database-unreachable]"));
 }
 

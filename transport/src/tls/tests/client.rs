@@ -160,6 +160,46 @@ async fn a_server_of_another_ca_is_refused_even_one_of_the_same_name() {
 }
 
 #[tokio::test]
+async fn a_server_of_another_ca_with_another_name_is_told_by_both_names() {
+    let mut world = world(|_| {});
+    let mut params = server_params();
+    params.subject_alt_names = vec![dns("other.example")];
+    params.distinguished_name.push(DnType::CommonName, "p:db2");
+    world.server = Authority::new("another CA").material(&params);
+    let found = world.judged(expected(Some("wanted.example"))).await;
+    let foreign = CertificateProblem::Foreign {
+        expected: "p:db1 (wanted.example)".to_owned(),
+        found: "p:db2, other.example".to_owned(),
+    };
+    assert_eq!(found, Err(foreign.clone()));
+    let refusal = TlsError::ServerCertificate(foreign).refusal();
+    assert_eq!(refusal.code, Code::AgentIdentity);
+    assert!(refusal.reason.contains("p:db2, other.example"), "{refusal}");
+    assert!(
+        refusal.reason.contains("p:db1 (wanted.example)"),
+        "{refusal}"
+    );
+}
+
+/// The client's own certificate has not gone out when the alert comes.
+#[tokio::test]
+async fn a_server_without_a_certificate_is_unreachable_and_no_refusal_of_the_clients_certificate() {
+    let world = world(|_| {});
+    let served = Arc::new(Served {
+        material: None,
+        roots: world.served().roots.clone(),
+        ..Served::default()
+    });
+    let client = world.client(expected(None), Offer::Ours);
+    let (connected, _) = world.meet_at(&client, &served).await;
+    let error = connected.unwrap_err();
+    assert!(matches!(error, TlsError::Alert(_)), "{error}");
+    let refusal = error.refusal();
+    assert_eq!(refusal.code, Code::AgentUnreachable, "{refusal}");
+    assert!(refusal.reason.contains("no certificate"), "{refusal}");
+}
+
+#[tokio::test]
 async fn a_client_certificate_is_no_server_certificate() {
     let world = world(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
     let found = world.judged(expected(Some(&instance().dns_name()))).await;

@@ -83,12 +83,12 @@ fn a_farewell_fits_where_the_exchange_stands() {
     let play = Play::new(options(Transport::Tcp, DatabaseLeg::Plain));
     assert_eq!(
         play.login.farewell(&refusal)[3..8],
-        [0, 0xFF, 0x51, 0x04, b't']
+        [0, 0xFF, 0x86, 0x04, b't']
     );
     let play = Play::begun(options(Transport::Tcp, DatabaseLeg::Plain), "dialog");
     assert_eq!(
         play.login.farewell(&refusal)[3..8],
-        [2, 0xFF, 0x51, 0x04, b'#']
+        [2, 0xFF, 0x86, 0x04, b'#']
     );
 }
 
