@@ -16,6 +16,9 @@ use crate::process::{Process, output_of};
 /// What it says once its listeners accept; Google's proxy says the same.
 const STARTED: &str = "The proxy has started successfully and is ready for new connections!";
 
+/// The line while something is missing for that, such as the CA.
+const LISTENING: &str = "The proxy listens, but is not ready for new connections yet";
+
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// A client with one or more mounts.
@@ -111,7 +114,8 @@ impl Proxy {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let log = place.join(&format!("proxy-{number}.log"));
         let mut process = Process::spawn("cloudsql-proxy", &mut command, &log)?;
-        process.ready_when("the client's start", |log| Ok(log.contains(STARTED)))?;
+        let listens = |log: &str| Ok(log.contains(STARTED) || log.contains(LISTENING));
+        process.ready_when("the client's start", listens)?;
         Ok(Self { process })
     }
 

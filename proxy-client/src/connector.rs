@@ -3,6 +3,7 @@
 mod dial;
 mod opening;
 mod places;
+mod reach;
 mod spares;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::config::ConnectTo;
 use crate::error::SessionError;
 use crate::legs::Legs;
 use crate::refresh::{ConnectionInfo, Refresher};
+pub use reach::{Reach, Sign};
 use spares::Spare;
 pub use spares::Spares;
 
@@ -47,7 +49,12 @@ pub struct Connector {
     pub names: Names,
     /// Tunnels that are kept ready.
     pub spares: Spares,
+    /// The last sign of life of the agent.
+    pub reach: Reach,
 }
+
+/// Longest time of a check.
+const CHECK: Duration = Duration::from_secs(5);
 
 /// An open tunnel, the database behind it.
 pub struct Tunnel {
@@ -184,11 +191,16 @@ impl Connector {
     ) -> Result<Tunnel, SessionError> {
         let mut legs = Legs::default();
         let begun = Instant::now();
-        let options = TcpOptions::default();
-        let socket = self.dial(info, &options, deadline).await;
-        let socket = socket.inspect_err(|_| self.refresher.suspect())?;
-        legs.tcp = begun.elapsed();
-        let (stream, dialect) = info.tls.begin(socket, deadline).await?;
+        let reached = async {
+            let options = TcpOptions::default();
+            let socket = self.dial(info, &options, deadline).await;
+            let socket = socket.inspect_err(|_| self.refresher.suspect())?;
+            legs.tcp = begun.elapsed();
+            Ok(info.tls.begin(socket, deadline).await?)
+        };
+        let reached = reached.await;
+        self.reach.note(&reached);
+        let (stream, dialect) = reached?;
         let took = begun.elapsed();
         legs.tls = took.saturating_sub(legs.tcp);
         let (mut tunnel, patience) = open(stream, dialect, info, hello, deadline).await?;
@@ -216,8 +228,26 @@ impl Connector {
         info: &ConnectionInfo,
         deadline: Instant,
     ) -> Result<(TlsStream, Dialect), SessionError> {
-        let socket = self.dial(info, &WHILE_SPARE, deadline).await?;
-        Ok(info.tls.connect(socket, deadline).await?)
+        let reached = async {
+            let socket = self.dial(info, &WHILE_SPARE, deadline).await?;
+            Ok(info.tls.connect(socket, deadline).await?)
+        };
+        let reached = reached.await;
+        self.reach.note(&reached);
+        reached
+    }
+
+    /// Shakes hands with the agent, as for a tunnel that is kept ready, and leaves: the database is not reached.
+    ///
+    /// Nothing without a certificate: what hinders that is known without a check.
+    pub async fn check(&self) {
+        let Some(info) = self.refresher.valid() else {
+            return;
+        };
+        let checked = self.handshake(&info, Instant::now() + CHECK).await;
+        if matches!(checked, Ok((_, Dialect::Bare))) {
+            self.reach.never_check();
+        }
     }
 }
 

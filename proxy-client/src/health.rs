@@ -1,6 +1,5 @@
 //! What probes are told: started, able to serve now, alive.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +9,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::config::Refresh;
+use crate::connector::Sign;
 use crate::metrics::Metrics;
 use crate::session::Served;
 
@@ -28,16 +28,43 @@ pub struct Status {
 struct InstanceStatus {
     instance: String,
     ready: bool,
+    /// Whether applications find a listener.
+    listening: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_seconds_left: Option<u64>,
+    /// Nothing before the first dial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentStatus>,
+}
+
+/// The last sign of life of an instance's agent.
+#[derive(Serialize)]
+struct AgentStatus {
+    reachable: bool,
+    age_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+impl From<&Sign> for AgentStatus {
+    fn from(sign: &Sign) -> Self {
+        Self {
+            reachable: sign.failure.is_none(),
+            age_seconds: sign.age.as_secs(),
+            kind: sign.failure.as_ref().map(|failure| failure.code.as_str()),
+            text: sign.failure.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
     instances: Vec<InstanceStatus>,
 }
 
@@ -72,14 +99,12 @@ impl Status {
             .collect()
     }
 
-    /// Whether each instance is listened for, at one place or several.
-    fn is_mounted(&self) -> bool {
+    /// Whether an instance is listened for, at one place or several.
+    fn is_mounted(&self, served: &Served) -> bool {
         let mounts = self.lock_mounts();
-        let mounted: HashSet<*const Served> =
-            mounts.iter().map(|(one, _)| Arc::as_ptr(one)).collect();
-        drop(mounts);
-        let served = self.served();
-        served.iter().all(|one| mounted.contains(&Arc::as_ptr(one)))
+        mounts
+            .iter()
+            .any(|(one, _)| std::ptr::eq(&raw const **one, served))
     }
 
     /// The instances.
@@ -112,6 +137,15 @@ impl Status {
         self.startup().healthy
     }
 
+    /// What the start waits for.
+    pub fn missing(&self) -> String {
+        let instances = self.instances().into_iter();
+        let reasons =
+            instances.filter_map(|one| Some(format!("{}: {}", one.instance, one.reason?)));
+        let reasons: Vec<String> = reasons.collect();
+        reasons.join("; ")
+    }
+
     /// How the program is, in one line.
     pub fn line(&self) -> String {
         let instances = self.instances();
@@ -139,10 +173,13 @@ impl Status {
         }
         let is_certified =
             self.refresh == Refresh::Lazy || self.is_certified.load(Ordering::Acquire);
-        let reason = if !self.is_mounted() {
-            Some("not all instances are listened for")
+        let silent = instances.iter().filter(|one| !one.listening);
+        let silent: Vec<&str> = silent.map(|one| one.instance.as_str()).collect();
+        let reason = if !silent.is_empty() {
+            let names = silent.join(", ");
+            Some(format!("not all instances are listened for: {names}"))
         } else if !is_certified {
-            Some("no certificate was issued yet")
+            Some("no certificate was issued yet".to_owned())
         } else {
             None
         };
@@ -161,7 +198,7 @@ impl Status {
         } else {
             None
         };
-        verdict(reason, instances)
+        verdict(reason.map(str::to_owned), instances)
     }
 
     /// Brings what is only known when it is looked at to the metrics.
@@ -194,24 +231,33 @@ impl Status {
         // Without a certificate, but with nothing known against getting one: a connection gets it.
         let is_hopeful = failure.is_none()
             && (self.refresh == Refresh::Lazy || refresher.last_known().is_some());
-        let reason = match failure {
-            Some(failure) => Some(failure.refusal().to_string()),
-            None if is_valid || is_hopeful => None,
-            None => Some("no certificate yet".to_owned()),
+        let listening = self.is_mounted(served);
+        let sign = served.connector.reach.sign();
+        let down = sign.as_ref().filter(|sign| sign.is_down);
+        let can_connect = is_valid || is_hopeful;
+        let reason = match (failure, down.and_then(|sign| sign.failure.as_ref())) {
+            _ if !listening => Some("no listener is bound for it: see the log".to_owned()),
+            (Some(failure), _) => Some(failure.refusal().to_string()),
+            (None, Some(failure)) => Some(failure.to_string()),
+            (None, None) if can_connect => None,
+            (None, None) => Some("no certificate yet".to_owned()),
         };
         InstanceStatus {
             instance: served.label(),
-            ready: is_valid || is_hopeful,
+            ready: can_connect && listening && down.is_none(),
+            listening,
             reason,
+            agent: sign.as_ref().map(AgentStatus::from),
             certificate_seconds_left: refresher.remaining().map(|left| left.as_secs()),
         }
     }
 }
 
-fn verdict(reason: Option<&'static str>, instances: Vec<InstanceStatus>) -> Verdict {
+fn verdict(reason: Option<String>, instances: Vec<InstanceStatus>) -> Verdict {
+    let healthy = reason.is_none();
     let body = Body { reason, instances };
     Verdict {
-        healthy: reason.is_none(),
+        healthy,
         body: serde_json::to_string(&body).unwrap_or_default(),
     }
 }

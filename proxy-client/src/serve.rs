@@ -1,5 +1,7 @@
 //! The program at work: mounts, accept loops, renewal, health, and how it all ends.
 
+mod announce;
+mod checks;
 mod doors;
 mod life;
 mod mounts;
@@ -20,7 +22,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
 use transport::accept::Crew;
 use transport::authority::AuthorityError;
 use transport::error::BindError;
@@ -174,7 +175,12 @@ pub async fn start(
         quit::serve(port, &status, &workers)?;
     }
     mounts.keep_fresh();
-    info!("The proxy has started successfully and is ready for new connections!");
+    let announced = announce::announce(Arc::clone(&status), workers.closed.clone());
+    workers.tasks.spawn(announced);
+    if config.refresh == Refresh::Ahead && config.http.is_some() {
+        let checked = checks::check(Arc::clone(&status), workers.closed.clone());
+        workers.tasks.spawn(checked);
+    }
     let told = life::tell(Arc::clone(&status), workers.cut.clone());
     workers.tasks.spawn(told);
     Ok(Running {

@@ -65,6 +65,27 @@ pub(crate) fn probes(
     }
 }
 
+/// Whether an instance can be served.
+pub(crate) fn has_started(served: &Served) -> bool {
+    report(served, false).ready
+}
+
+/// The problems of all instances, on one line.
+pub(crate) fn problems(served: &Served) -> String {
+    let report = report(served, false);
+    let of_instance = |one: &OfInstance| {
+        let texts: Vec<&str> = one.problems.iter().map(|told| told.text.as_str()).collect();
+        let texts = if texts.is_empty() {
+            "no certificate yet".to_owned()
+        } else {
+            texts.join("; ")
+        };
+        format!("{}: {texts}", one.instance)
+    };
+    let lines: Vec<String> = report.instances.iter().map(of_instance).collect();
+    format!("not ready: {}", lines.join("; "))
+}
+
 fn report(served: &Served, draining: bool) -> Report {
     let instances: Vec<_> = served
         .instances

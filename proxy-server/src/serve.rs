@@ -66,7 +66,7 @@ pub async fn serve(
         instances = config.instances.len(),
         "listening"
     );
-    daemon::notify::ready();
+    background.tell_the_service_manager(&agent);
     let sessions = Crew::on_all_cores().map_err(|error| setup("threads", error.to_string()))?;
     for (listener, direct) in direct {
         let handshakes = config.ceilings.handshakes;

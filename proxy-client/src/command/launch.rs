@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log::Output;
-use daemon::settings::{Complaints, complain};
+use daemon::settings::{Complaints, complain, nearest};
 use daemon::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
@@ -48,6 +48,10 @@ impl Arguments {
 
 /// Serves until told to stop.
 pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
+    let mistaken = mistaken(&settings);
+    if !mistaken.is_empty() {
+        return complain(PROGRAM, &mistaken);
+    }
     let (mut config, files) = match configure_all(settings, Purpose::Serving) {
         Ok(configured) => configured,
         Err(exit) => return exit,
@@ -77,6 +81,31 @@ pub(super) fn serve(settings: Settings, arguments: Arguments) -> Exit {
             never = watch => match never {},
         }
     })
+}
+
+/// The sub-commands whose names are too long to be an instance's by chance.
+const LONG_COMMAND: usize = 6;
+
+/// Complains of instances without a flag that are nearly the name of a sub-command: `docter` would be served otherwise.
+fn mistaken(settings: &Settings) -> Complaints {
+    let commands = CommandLine::command();
+    let commands: Vec<&str> = commands
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|name| name.len() >= LONG_COMMAND)
+        .collect();
+    let mut complaints = Complaints::default();
+    for name in &settings.instances {
+        let is_counted = name.ends_with(|last: char| last.is_ascii_digit());
+        let near = nearest(name, commands.iter().copied()).filter(|_| !is_counted);
+        if let Some(command) = near {
+            complaints.add(
+                name.clone(),
+                format!("did you mean {command}? An instance of this name is --instance={name}"),
+            );
+        }
+    }
+    complaints
 }
 
 /// Reads the settings file below the flags, starts the log, and checks everything.

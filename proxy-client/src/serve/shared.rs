@@ -15,7 +15,7 @@ use transport::traces::{TraceSettings, Traces, TracesError};
 
 use super::StartError;
 use crate::config::{AuthorityConfig, Failover, InstanceConfig, Keys, TraceConfig, Wanted};
-use crate::connector::{Connector, Spares};
+use crate::connector::{Connector, Reach, Spares};
 use crate::error::RefreshError;
 use crate::metrics::{InstanceMetrics, Metrics};
 use crate::refresh::{Refresher, Source, Told, resolve};
@@ -132,6 +132,7 @@ impl Shared {
             proxies: self.proxies.clone(),
             names: self.failover.names.clone(),
             spares: self.spares(&metrics, tasks),
+            reach: Reach::default(),
         };
         let mut served = Served::new(
             config,

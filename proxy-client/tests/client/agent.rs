@@ -133,6 +133,12 @@ impl Agent {
         shown.insert(instance.name.dns_name(), Arc::new(material));
     }
 
+    /// Who asks for the instance is shown no certificate.
+    pub(crate) fn shows_nothing(&self, instance: &Instance) {
+        let mut shown = self.inner.served.material.lock().unwrap();
+        shown.remove(&instance.name.dns_name());
+    }
+
     /// From now on, clients of the instance come from this CA.
     pub(crate) fn believes(&self, instance: &InstanceName, client_ca: &CaKey) {
         let mut roots = self.inner.served.roots.lock().unwrap();

@@ -193,7 +193,9 @@ fn said(flags: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
     let mut child = command
         .env_clear()
+        // Nothing is asked of the CA: there is none.
         .args(flags)
+        .arg("--lazy-refresh")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors.try_clone().unwrap())

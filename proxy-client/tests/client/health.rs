@@ -45,7 +45,8 @@ async fn until(port: u16, path: &str, status: u16) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let waited = timeout(PATIENCE, reached).await;
+    // An agent is checked every few seconds.
+    let waited = timeout(PATIENCE * 3, reached).await;
     waited.unwrap_or_else(|_| panic!("{path} never becomes {status}"));
 }
 
@@ -124,12 +125,51 @@ async fn it_has_not_started_while_one_instance_is_nowhere_though_another_is_at_t
     let (config, port) = with_http(world.config(vec![both, nowhere]));
     let client = world.client_of(config).await;
     assert_eq!(client.mounts.len(), 2, "127.0.0.1 and ::1");
+    until(port, "/readiness", 200).await;
     let (status, body) = get(port, "/startup").await;
     assert_eq!(status, 503, "{body}");
     assert!(
-        body.contains("not all instances are listened for"),
+        body.contains("not all instances are listened for: demo:eu:db2"),
         "{body}"
     );
+    assert_eq!(of(&body, "demo:eu:db1")["ready"], true, "{body}");
+    let (status, body) = get(port, "/readiness").await;
+    assert_eq!(status, 200, "{body}");
+    let nowhere = of(&body, "demo:eu:db2");
+    assert_eq!(nowhere["ready"], false, "{body}");
+    assert_eq!(nowhere["listening"], false, "{body}");
+}
+
+/// The part of an instance.
+fn of(body: &str, instance: &str) -> serde_json::Value {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let instances = body["instances"].as_array().unwrap();
+    let found = instances.iter().find(|one| one["instance"] == instance);
+    found.unwrap().clone()
+}
+
+/// No application connects: the client finds out by itself, and by itself that it is over.
+#[tokio::test]
+async fn readiness_is_red_while_the_agent_is_stopped_or_has_no_certificate_and_green_afterwards() {
+    let (world, instance) = World::new().await;
+    let (config, port) = with_http(world.config(vec![world.instance("db1")]));
+    let _client = world.client_of(config).await;
+    until(port, "/readiness", 200).await;
+    world.agent.stop().await;
+    until(port, "/readiness", 503).await;
+    let (_, body) = get(port, "/readiness").await;
+    let agent = &of(&body, "demo:eu:db1")["agent"];
+    assert_eq!(agent["reachable"], false, "{body}");
+    assert_eq!(agent["kind"], "agent-unreachable", "{body}");
+    assert!(agent["age_seconds"].is_u64(), "{body}");
+    world.agent.restart().await;
+    until(port, "/readiness", 200).await;
+    world.agent.shows_nothing(&instance);
+    until(port, "/readiness", 503).await;
+    let (_, body) = get(port, "/readiness").await;
+    assert!(body.contains("no certificate to show"), "{body}");
+    world.agent.serves(&instance);
+    until(port, "/readiness", 200).await;
 }
 
 #[tokio::test]

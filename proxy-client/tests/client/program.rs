@@ -180,6 +180,50 @@ async fn it_says_where_it_listens_and_that_it_has_started_as_text_and_as_json() 
     }
 }
 
+/// For instance with a CA that is down, or for an instance that does not exist.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_about_the_start_waits_until_it_is_true_and_comes_by_itself() {
+    let (world, _) = World::new().await;
+    world.ca.stop().await;
+    let (port, tunnel_port) = (free_port(), world.agent.address.port());
+    let key_file = world.ca.key_file();
+    let argument = format!("demo:eu:db1?port={port}&tunnel-port={tunnel_port}");
+    let flags = [argument.as_str(), "--json-credentials", &key_file];
+    let mut running = Running::start(&flags);
+    let errors = BufReader::new(running.0.stderr.take().unwrap());
+    tokio::task::block_in_place(|| {
+        let is_told = |line: &String| line.contains("is not ready for new connections yet");
+        let told = errors.lines().map(Result::unwrap).find(is_told).unwrap();
+        assert!(told.contains("CA unreachable"), "{told}");
+    });
+    world.ca.restart().await;
+    let lines = tokio::task::block_in_place(|| running.lines());
+    assert_eq!(running.terminated(), Some(0), "{lines:?}");
+}
+
+#[test]
+fn a_name_that_is_nearly_a_sub_command_is_refused_unless_it_is_given_as_an_instance() {
+    for (word, command) in [
+        ("docter", "doctor"),
+        ("shutdwon", "shutdown"),
+        ("health-check", "healthcheck"),
+        ("explian", "explain"),
+    ] {
+        let (code, text) = run(&[word, "--token=t"]);
+        assert_eq!(code, Some(64), "{text}");
+        let hint = format!("did you mean {command}? An instance of this name is --instance={word}");
+        assert!(text.contains(&hint), "{text}");
+        let instance = format!("--instance={word}");
+        let (code, text) = run(&[&instance, "--token=t", "--port=many"]);
+        assert_eq!(code, Some(64));
+        assert!(!text.contains("did you mean doctor"), "{text}");
+    }
+    for name in ["main", "tap", "p:r:docter", "db1", "doctor2"] {
+        let (_, text) = run(&[name, "--token=t", "--port=many"]);
+        assert!(!text.contains("--instance="), "{name}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_appears_in_the_log_however_much_is_logged() {
     let (world, instance) = World::new().await;

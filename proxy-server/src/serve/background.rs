@@ -1,6 +1,7 @@
 //! What the agent does beside the sessions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,6 +12,11 @@ use crate::config::TraceConfig;
 use crate::error::ServeError;
 use crate::readiness;
 use crate::session::Agent;
+
+/// Between two looks at the start.
+const START_TICK: Duration = Duration::from_millis(200);
+/// The start may take this much longer, reported at every look.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tasks beside the sessions.
 #[derive(Default)]
@@ -41,6 +47,27 @@ impl Background {
             self.tasks.clone(),
         ));
         Ok(())
+    }
+
+    /// Reports the start to the service manager once an instance can be served. While the CA is away the start is
+    /// extended, and the status line says why.
+    pub(super) fn tell_the_service_manager(&self, agent: &Arc<Agent>) {
+        if !daemon::notify::is_wanted() {
+            return;
+        }
+        let (served, stop) = (Arc::clone(&agent.served), self.stop.clone());
+        self.tasks.spawn(async move {
+            while !readiness::has_started(&served) {
+                daemon::notify::starting(START_PATIENCE);
+                daemon::notify::status(&readiness::problems(&served));
+                tokio::select! {
+                    () = tokio::time::sleep(START_TICK) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+            daemon::notify::ready();
+            daemon::notify::status("serving");
+        });
     }
 
     /// Tells a collector of sessions, if there is one; what is left at the end too.
