@@ -202,25 +202,21 @@ impl Server {
         shutdown: &Shutdown,
         tracker: &TaskTracker,
     ) -> Result<()> {
+        let failed = |source| Error::Listen {
+            address: listen.to_string(),
+            source,
+        };
         let listener = TcpListener::bind(listen)
             .await
-            .map_err(|source| Error::Listen {
-                address: listen.to_string(),
-                source,
-            })?;
+            .and_then(TcpListener::into_std)
+            .map_err(failed)?;
         let address = listener.local_addr().map_or(listen, |address| address);
         info!(%address, "answering probes");
         let app = Arc::clone(&self.service.app);
         app.readiness.measure(&app).await;
         let probes = connection::probes(app);
-        let (cancel, task) = (shutdown.now.clone(), tracker.clone());
-        let drained = shutdown.drain.clone();
-        tracker.spawn(async move {
-            tokio::select! {
-                () = daemon::health::serve(listener, probes, cancel, task) => {}
-                () = drained.cancelled() => {}
-            }
-        });
+        let stop = shutdown.drain.clone();
+        daemon::health::start(listener, probes, stop, tracker).map_err(failed)?;
         Ok(())
     }
 }

@@ -1,9 +1,17 @@
 //! The health server: `/startup`, `/readiness`, `/liveness`, `/metrics` over HTTP/1, and what a program adds.
 //!
-//! Made for probes: few connections, short lives, no bodies read.
+//! Made for probes: few connections, short lives, no bodies read. [`start`] gives them a thread of their own, so that they
+//! are answered however busy the program is.
+
+mod access;
+mod pulse;
+mod slots;
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +23,17 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-/// Most connections at once; a probe beyond waits in the backlog.
-const MAX_CONNECTIONS: usize = 64;
+use crate::log::LogThrottle;
+pub use access::Access;
+use pulse::Pulse;
+use slots::Slots;
+
 /// Longest wait for the header of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest life of a connection, however many requests it makes.
@@ -70,33 +82,76 @@ pub struct Page {
 /// Pages beside the probes: asked first, with method and path; `None` leaves the question to the probes.
 pub type More = Arc<dyn Fn(&str, &str) -> Option<Page> + Send + Sync>;
 
-/// Answers until `cancel`.
-pub async fn serve(
+/// Answers on a thread of its own until `cancel`; a task of `tracker` ends with it. Liveness turns red when the runtime that
+/// calls this stands still.
+///
+/// # Errors
+/// When there can be no thread for it.
+pub fn start(
+    listener: std::net::TcpListener,
+    mut probes: Probes,
+    cancel: CancellationToken,
+    tracker: &TaskTracker,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let pulse = Arc::new(Pulse::new());
+    probes.liveness = pulse.watched(probes.liveness);
+    let (ended, has_ended) = oneshot::channel::<()>();
+    let stop = cancel.clone();
+    let serve = async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => serve(listener, probes, stop, TaskTracker::new()).await,
+            Err(error) => warn!(%error, "probes cannot be answered"),
+        }
+    };
+    thread::Builder::new()
+        .name("health".to_owned())
+        .spawn(move || {
+            runtime.block_on(serve);
+            drop(runtime);
+            drop(ended);
+        })?;
+    tracker.spawn(async move {
+        cancel.run_until_cancelled(pulse.beat()).await;
+        // An error says that the sender is gone, which is how the thread says that it has ended.
+        drop(has_ended.await);
+    });
+    Ok(())
+}
+
+/// Answers until `cancel`. When all places are taken, the oldest connection without a request makes room.
+async fn serve(
     listener: TcpListener,
     probes: Probes,
     cancel: CancellationToken,
     tracker: TaskTracker,
 ) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let access = match listener.local_addr() {
+        Ok(address) => Access::Tcp(address),
+        Err(_) => Access::Private,
+    };
+    let (mut slots, failures) = (Slots::default(), LogThrottle::default());
     loop {
-        let accepted = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = cancel.cancelled() => return,
         };
         match accepted {
             Ok((stream, _)) => {
-                let answer = converse(stream, probes.clone(), None, cancel.clone());
+                let slot = slots.take(&cancel);
+                let probes = probes.clone();
                 tracker.spawn(async move {
-                    answer.await;
-                    drop(permit);
+                    let (ended, served) = (slot.ended(), slot.served());
+                    talk(stream, (probes, None), access, ended, served).await;
                 });
+                // The new connection is looked at before the next one comes: it may be the oldest by then.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
-                warn!(%error, "a health connection could not be accepted");
+                if let Some(repeated) = failures.due(error.kind()) {
+                    warn!(%error, repeated, "a health connection could not be accepted");
+                }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
@@ -104,16 +159,35 @@ pub async fn serve(
 }
 
 /// Answers the requests of one connection, which somebody else has accepted.
-pub async fn converse<S>(stream: S, probes: Probes, more: Option<More>, cancel: CancellationToken)
-where
+pub async fn converse<S>(
+    stream: S,
+    pages: (Probes, Option<More>),
+    access: Access,
+    cancel: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    talk(stream, pages, access, cancel, Arc::default()).await;
+}
+
+async fn talk<S>(
+    stream: S,
+    (probes, more): (Probes, Option<More>),
+    access: Access,
+    cancel: CancellationToken,
+    served: Arc<AtomicBool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let service = service_fn(move |request: Request<Incoming>| {
+        served.store(true, Ordering::Relaxed);
         let (method, path) = (request.method(), request.uri().path());
-        let page = more.as_ref().and_then(|more| more(method.as_str(), path));
-        let response = match page {
-            Some(page) => shown(&page),
-            None => answer(&probes, method, path),
+        let response = match access.refusal(&request) {
+            Some(why) => text(StatusCode::FORBIDDEN, "text/plain", why),
+            None => match more.as_ref().and_then(|more| more(method.as_str(), path)) {
+                Some(page) => shown(&page),
+                None => answer(&probes, method, path),
+            },
         };
         async move { Ok::<_, Infallible>(response) }
     });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use daemon::health::{More, Page, Probes, converse};
+use daemon::health::{Access, More, Page, Probes, converse};
 use daemon::shutdown::{Shutdown, Signal};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -23,16 +23,13 @@ pub(crate) fn hold(
     cancel: CancellationToken,
     tracker: &TaskTracker,
 ) {
+    let access = listener.local_addr().map_or(Access::Private, Access::Tcp);
     let (crew, ended) = (Crew::here(tracker.clone()), cancel.clone());
     tracker.spawn(async move {
         let permits = Arc::new(Semaphore::new(MAX_CONVERSATIONS));
         let on_connection = move |socket, _, permit| {
-            let talk = converse(
-                socket,
-                probes.clone(),
-                Some(Arc::clone(&more)),
-                ended.clone(),
-            );
+            let pages = (probes.clone(), Some(Arc::clone(&more)));
+            let talk = converse(socket, pages, access, ended.clone());
             async move {
                 talk.await;
                 drop(permit);

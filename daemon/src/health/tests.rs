@@ -49,7 +49,7 @@ async fn ask(server: &Server, request: &str) -> String {
 }
 
 async fn get(server: &Server, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     ask(server, &request).await
 }
 
@@ -69,8 +69,7 @@ async fn readiness_follows_the_program_and_tells_the_reason() {
 async fn other_paths_and_methods_are_refused() {
     let server = start().await;
     assert!(get(&server, "/").await.starts_with("HTTP/1.1 404"));
-    let post =
-        "POST /liveness HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let post = "POST /liveness HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert!(ask(&server, post).await.starts_with("HTTP/1.1 405"));
 }
 
@@ -115,10 +114,11 @@ async fn a_programs_own_pages_come_before_the_probes_whatever_the_method() {
             body: "own".into(),
         })
     });
-    let server = converse(theirs, probes, Some(more), CancellationToken::new());
+    let pages = (probes, Some(more));
+    let server = converse(theirs, pages, Access::Private, CancellationToken::new());
     let client = async {
-        let requests = "POST /own HTTP/1.1\r\nHost: x\r\n\r\n\
-             GET /liveness HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let requests = "POST /own HTTP/1.1\r\nHost: localhost\r\n\r\n\
+             GET /liveness HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         ours.write_all(requests.as_bytes()).await.unwrap();
         let mut answer = String::new();
         ours.read_to_string(&mut answer).await.unwrap();
@@ -129,5 +129,50 @@ async fn a_programs_own_pages_come_before_the_probes_whatever_the_method() {
     assert!(
         answer.contains("own") && answer.ends_with("probe"),
         "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn silent_connections_in_any_number_do_not_keep_a_probe_waiting() {
+    let server = start().await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let asked = tokio::time::timeout(Duration::from_secs(4), get(&server, "/liveness")).await;
+    assert!(asked.unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn probes_are_answered_while_the_programs_own_thread_is_busy() {
+    use std::io::{Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let healthy: Probe = Arc::new(|| Verdict {
+        healthy: true,
+        body: "{}".into(),
+    });
+    let probes = Probes {
+        startup: Arc::clone(&healthy),
+        readiness: Arc::clone(&healthy),
+        liveness: healthy,
+        metrics: None,
+    };
+    let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+    super::start(listener, probes, cancel.clone(), &tracker).unwrap();
+    // This test's only thread does nothing else meanwhile.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    cancel.cancel();
+    tracker.close();
+    tracker.wait().await;
+    assert!(
+        std::net::TcpStream::connect(address).is_err(),
+        "the port is free"
     );
 }

@@ -50,17 +50,17 @@ impl Doors<'_> {
     }
 
     async fn open_http(&self, http: &Http) -> Result<(), StartError> {
+        let failed = |source| StartError::Health {
+            address: format!("{}:{}", http.host, http.port),
+            source,
+        };
         let listener = TcpListener::bind((http.host.as_str(), http.port))
             .await
-            .map_err(|source| StartError::Health {
-                address: format!("{}:{}", http.host, http.port),
-                source,
-            })?;
+            .and_then(TcpListener::into_std)
+            .map_err(failed)?;
         let metrics = http.metrics.then(|| Arc::clone(&self.shared.metrics));
-        let (ended, tasks) = (self.workers.cut.clone(), self.workers.tasks.clone());
         let probes = health::probes(self.status, metrics);
-        let server = daemon::health::serve(listener, probes, ended, tasks);
-        self.workers.tasks.spawn(server);
-        Ok(())
+        let ended = self.workers.cut.clone();
+        daemon::health::start(listener, probes, ended, &self.workers.tasks).map_err(failed)
     }
 }

@@ -178,8 +178,9 @@ async fn a_request_on_the_port_for_it_ends_the_program_with_0_and_only_by_post()
     let mut client = world.client_of(config).await;
     let ask = async |method: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let request =
-            format!("{method} /quitquitquit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{method} /quitquitquit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -31,21 +31,13 @@ impl Background {
         http: std::net::TcpListener,
         agent: &Arc<Agent>,
     ) -> Result<(), ServeError> {
-        let listener = http
-            .set_nonblocking(true)
-            .and_then(|()| tokio::net::TcpListener::from_std(http))
-            .map_err(|error| setup("the HTTP listener", error.to_string()))?;
         let probes = readiness::probes(
             Arc::clone(&agent.served),
             Arc::clone(&agent.metrics),
             agent.drain.clone(),
         );
-        self.tasks.spawn(daemon::health::serve(
-            listener,
-            probes,
-            self.stop.clone(),
-            self.tasks.clone(),
-        ));
+        daemon::health::start(http, probes, self.stop.clone(), &self.tasks)
+            .map_err(|error| setup("the HTTP listener", error.to_string()))?;
         Ok(())
     }
 
