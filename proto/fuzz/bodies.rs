@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use proto::frame::{Answer, Hello, Transport, decode};
 use proto::machine::{Face, Inputs, Machine, Step};
 use proto::mysql::{
-    ChangeUser, Commands, DatabaseLeg, InnerTls, LoggedIn, Login, LoginOptions, Outcome, Refused,
-    Refusing, RsaKey,
+    ChangeUser, Commands, DatabaseLeg, InDoubt, InnerTls, LoggedIn, Login, LoginOptions, Outcome,
+    Refused, Refusing, RsaKey,
 };
 use proto::postgres::Opening;
 use proto::{AccountName, Code, Identity, InstanceName, Refusal};
@@ -75,6 +75,7 @@ pub(crate) fn mysql_change_user(bytes: &[u8]) {
         connection_id: 1,
         application: options.application,
         compressed: false,
+        local_files: false,
     };
     let machine = || ChangeUser::new(options.clone(), before.clone());
     let whole = play(&mut machine(), turns, usize::MAX);
@@ -115,18 +116,22 @@ fn refused(setup: u8, said: &[u8], piece: usize) -> (usize, usize, bool) {
 
 /// The watch for a change of user: what is found must not depend on how the stream is cut.
 pub(crate) fn mysql_commands(bytes: &[u8]) {
-    let whole = Commands::default().look(bytes);
-    let (mut commands, mut passed, mut held) = (Commands::default(), 0, Vec::new());
-    for piece in bytes.chunks(3) {
-        held.extend_from_slice(piece);
-        let seen = commands.look(&held);
-        passed += seen.pass;
-        held.drain(..seen.pass);
-        if seen.changes_user {
-            break;
+    for in_doubt in [InDoubt::Stop, InDoubt::Pass] {
+        let whole = Commands::new(in_doubt, true).look(bytes);
+        let (mut commands, mut passed, mut held) = (Commands::new(in_doubt, true), 0, Vec::new());
+        let mut stop = None;
+        for piece in bytes.chunks(3) {
+            held.extend_from_slice(piece);
+            let seen = commands.look(&held);
+            passed += seen.pass;
+            held.drain(..seen.pass);
+            stop = seen.stop;
+            if stop.is_some() {
+                break;
+            }
         }
+        assert_eq!((passed, stop), (whole.pass, whole.stop));
     }
-    assert_eq!(passed, whole.pass);
 }
 
 /// PostgreSQL's opening.

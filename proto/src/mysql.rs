@@ -20,10 +20,10 @@ mod rsa;
 
 pub use bridge::DatabaseLeg;
 pub use change_user::ChangeUser;
-pub use commands::{Commands, Seen};
+pub use commands::{Commands, InDoubt, Seen, Stop};
 pub use introduction::Introduction;
 pub use login::{InnerTls, LoggedIn, Login, LoginOptions, Outcome, UnknownInnerTls};
-pub use packet::error_instead_of_greeting;
+pub use packet::{error_behind, error_instead_of_greeting};
 pub use proxy::proxy_header;
 pub use refusing::{Refused, Refusing};
 pub use rsa::{RsaKey, RsaKeyError};
@@ -34,8 +34,12 @@ mod capability {
     ///
     /// MySQL sets `SSL_VERIFY_SERVER_CERT` with `SSL`, so both go.
     pub(super) const TLS: u32 = SSL | SSL_VERIFY_SERVER_CERT;
-    /// What must be withheld where the commands of a session are watched.
+    /// Hides the commands of a session.
     pub(super) const COMPRESSION: u32 = COMPRESS | ZSTD_COMPRESSION;
+    /// MySQL offers it always, and MariaDB never.
+    pub(super) const LONG_PASSWORD: u32 = 0x0000_0001;
+    /// `LOAD DATA LOCAL`: the database may ask for a file of the application's.
+    pub(super) const LOCAL_FILES: u32 = 0x0000_0080;
     /// A schema is named in the handshake response.
     pub(super) const CONNECT_WITH_DB: u32 = 0x0000_0008;
     /// Offer of, and wish for, zlib.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use transport::tunnel::{Ended, Limits, copy};
 
-use crate::login::{Duplex, LoginError, Opened, Session, Watched};
+use crate::login::{Duplex, LoginError, Opened, Session, Stopped, Watched};
 
 /// What bounds a session.
 pub(crate) struct Bounds<'a> {
@@ -25,37 +25,42 @@ pub(crate) async fn run(opened: Opened<'_>, bounds: &Bounds<'_>) -> Result<Ended
     let Opened {
         mut app,
         mut db,
-        rest,
+        mut rest,
         mysql,
     } = opened;
-    match mysql {
-        Some(session) if session.is_watched() => {
-            Box::pin(watched(session, &mut app, &mut db, rest, bounds)).await
+    let followed = mysql.and_then(|session| Some((session.commands()?, session)));
+    match followed {
+        Some((commands, session)) => {
+            let early = std::mem::take(&mut rest.application);
+            let app = Watched::new(&mut app, Some(commands), early);
+            Box::pin(watched(session, app, &mut db, rest, bounds)).await
         }
-        _ => Ok(copy(&mut app, &mut db, rest, bounds.limits, bounds.cut).await),
+        None => Ok(copy(&mut app, &mut db, rest, bounds.limits, bounds.cut).await),
     }
 }
 
 async fn watched(
     mut session: Session,
-    app: &mut Box<dyn Duplex + '_>,
+    mut app: Watched<'_, Box<dyn Duplex + '_>>,
     database: &mut Box<dyn Duplex + '_>,
-    rest: Inputs,
+    mut rest: Inputs,
     bounds: &Bounds<'_>,
 ) -> Result<Ended, LoginError> {
     let from_database = |bytes| Inputs {
         application: Vec::new(),
         database: bytes,
     };
-    let mut app = Watched::new(app, true, rest.application);
-    let mut rest = from_database(rest.database);
     let (mut up, mut down) = (0_u64, 0_u64);
     loop {
         let mut ended = copy(&mut app, database, rest, bounds.limits, bounds.cut).await;
         (up, down) = (up.saturating_add(ended.up), down.saturating_add(ended.down));
         (ended.up, ended.down) = (up, down);
-        let Some((command, stream)) = app.change_of_user() else {
-            return Ok(ended);
+        let (command, stream) = match app.stopped() {
+            None => return Ok(ended),
+            Some(Stopped::OutOfStep(number, stream)) => {
+                return Err(LoginError::out_of_step(number).told_to(stream).await);
+            }
+            Some(Stopped::ChangeOfUser(command, stream)) => (command, stream),
         };
         let deadline = Instant::now() + bounds.login;
         let unsent = &ended.unsent.database;
@@ -72,7 +77,7 @@ async fn watched(
             Ok(left) => left,
             Err(error) => return Err(error.told_to(stream).await),
         };
-        app.go_on(session.is_watched(), left.application);
+        app.go_on(session.commands(), left.application);
         rest = from_database(left.database);
     }
 }

@@ -6,10 +6,10 @@ mod timed;
 mod watched;
 
 pub(crate) use error::LoginError;
-pub(crate) use watched::Watched;
+pub(crate) use watched::{Stopped, Watched};
 
 use proto::machine::{Inputs, Machine};
-use proto::mysql::{ChangeUser, LoggedIn, LoginOptions, Outcome};
+use proto::mysql::{ChangeUser, Commands, LoggedIn, LoginOptions, Outcome};
 use proto::postgres::Opening;
 use proto::{Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -101,12 +101,13 @@ where
 }
 
 impl Session {
-    /// Whether its commands must be watched for a change of user.
-    pub(crate) fn is_watched(&self) -> bool {
-        self.options.watches(&self.logged_in)
+    /// The follower of its commands, where a change of user must be found.
+    pub(crate) fn commands(&self) -> Option<Commands> {
+        self.options.commands(&self.logged_in)
     }
 
-    /// Runs a change of user, whose command begins `command`. Gives back what belongs to what follows.
+    /// Runs a change of user, whose command begins `command`. Gives back what belongs to what follows: a database that
+    /// refuses the new user goes on with the old one, or ends the session by itself.
     pub(crate) async fn change_user<A, D>(
         &mut self,
         command: Vec<u8>,
@@ -123,6 +124,10 @@ impl Session {
             database: Vec::new(),
         };
         let (outcome, rest) = exchange(input, &mut machine, ends, deadline).await?;
+        if let Outcome::RefusedByDatabase(number) = outcome {
+            tracing::info!(db.error = number, "the database refused a change of user");
+            return Ok(rest);
+        }
         self.logged_in = logged_in(outcome)?;
         Ok(rest)
     }

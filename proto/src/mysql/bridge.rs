@@ -20,7 +20,7 @@ const SWITCH: u8 = 0xFE;
 const FULL_AUTHENTICATION: [u8; 2] = [MORE_DATA, 0x04];
 
 const CACHING_SHA2: &str = "caching_sha2_password";
-const SHA256: &str = "sha256_password";
+pub(super) const SHA256: &str = "sha256_password";
 
 /// How the database is reached, which is what it judges by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,12 @@ impl DatabaseLeg {
     /// Whether `caching_sha2_password` takes passwords in clear over it.
     pub(super) const fn is_secure(self) -> bool {
         Plugin::CachingSha2.holds_for_secure(self)
+    }
+
+    /// Whether both plugins judge this leg as the application judges its own.
+    pub(super) const fn fits(self, application_is_secure: bool) -> bool {
+        Plugin::CachingSha2.holds_for_secure(self) == application_is_secure
+            && Plugin::Sha256.holds_for_secure(self) == application_is_secure
     }
 }
 

@@ -1,6 +1,11 @@
 //! `COM_CHANGE_USER`: a command that runs the whole authentication again, in the middle of a session.
 
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
 use super::authentication::{Authentication, Turn};
+use super::bridge::SHA256;
 use super::legs::{Legs, MAX_INPUT};
 use super::login::{LoggedIn, LoginOptions, Outcome};
 use super::reader::Reader;
@@ -43,7 +48,12 @@ impl ChangeUser {
     }
 
     fn command(&mut self, payload: &[u8]) -> Result<Step<Outcome>, Violation> {
-        let (user, schema, plugin) = parse(payload)?;
+        let Named {
+            user,
+            schema,
+            plugin,
+            answer,
+        } = parse(payload)?;
         if let Err(refusal) = self.options.admit(user, schema) {
             let bytes = self.legs.error(&refusal, true);
             self.state = State::Over(Outcome::Refused(refusal));
@@ -51,6 +61,12 @@ impl ChangeUser {
         }
         let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let plugin = plugin.map_or_else(|| self.before.plugin.clone(), shown);
+        // It may be the password in clear. The database asks for it anyway, with a new nonce.
+        let forwarded = if plugin == SHA256 && !self.options.takes_sha256() {
+            without(answer, payload)
+        } else {
+            Zeroizing::new(payload.to_vec())
+        };
         let authentication = Authentication::new(
             LoggedIn {
                 user: shown(user),
@@ -63,13 +79,19 @@ impl ChangeUser {
         self.state = State::Authentication(Box::new(authentication));
         Ok(Step::Send(
             Face::Database,
-            self.legs.encode(Face::Database, payload)?,
+            self.legs.encode(Face::Database, &forwarded)?,
         ))
     }
 }
 
-/// User, schema and plugin of the command.
-type Named<'a> = (&'a [u8], Option<&'a [u8]>, Option<&'a [u8]>);
+/// The parts of the command that matter.
+struct Named<'a> {
+    user: &'a [u8],
+    schema: Option<&'a [u8]>,
+    plugin: Option<&'a [u8]>,
+    /// The authentication response, with its length.
+    answer: Range<usize>,
+}
 
 fn parse(payload: &[u8]) -> Result<Named<'_>, Violation> {
     let mut reader = Reader::new(payload);
@@ -77,16 +99,27 @@ fn parse(payload: &[u8]) -> Result<Named<'_>, Violation> {
         return Err(Violation("a command other than the change of user"));
     }
     let user = reader.until_nul()?;
+    let place = |reader: &Reader<'_>| payload.len().saturating_sub(reader.rest().len());
+    let answer = place(&reader);
     let length = usize::from(reader.u8()?);
     reader.take(length)?;
+    let answer = answer..place(&reader);
     let schema = text(&mut reader);
     // Character set, and then a plugin where the application names one.
     let plugin = reader.take(2).is_ok().then(|| text(&mut reader));
-    Ok((
+    Ok(Named {
         user,
-        Some(schema).filter(|s| !s.is_empty()),
-        plugin.filter(|p| !p.is_empty()),
-    ))
+        schema: Some(schema).filter(|s| !s.is_empty()),
+        plugin: plugin.filter(|p| !p.is_empty()),
+        answer,
+    })
+}
+
+/// The command with an empty authentication response.
+fn without(answer: Range<usize>, payload: &[u8]) -> Zeroizing<Vec<u8>> {
+    let part = |range: Range<usize>| payload.get(range).unwrap_or_default();
+    let parts = [part(0..answer.start), &[0], part(answer.end..payload.len())];
+    Zeroizing::new(parts.concat())
 }
 
 impl Machine for ChangeUser {
@@ -156,6 +189,7 @@ mod tests {
             connection_id: 7,
             application: Transport::Tls,
             compressed: false,
+            local_files: false,
         };
         ChangeUser::new(options, before)
     }
@@ -223,6 +257,26 @@ mod tests {
             ("other", Some("shop"))
         );
         assert_eq!(login.connection_id, 7);
+    }
+
+    #[test]
+    fn an_answer_made_by_sha256_password_reaches_no_leg_that_another_judges() {
+        let payload = b"\x11other\0\x07secret\0shop\0\x2d\0sha256_password\0rest";
+        let emptied = b"\x11other\0\0shop\0\x2d\0sha256_password\0rest";
+        for (database, expected) in [
+            (DatabaseLeg::Plain, &emptied[..]),
+            (DatabaseLeg::Unix, emptied),
+            (DatabaseLeg::Tls, payload),
+        ] {
+            let mut machine = change_user(&[]);
+            machine.options.database = database;
+            let mut input = Inputs {
+                application: encode(0, payload).unwrap(),
+                database: vec![],
+            };
+            let sent = Step::Send(Face::Database, encode(0, expected).unwrap());
+            assert_eq!(machine.step(&mut input), Ok(sent), "{database:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,11 @@
-//! Watches the commands of a session, to find the one that changes the user, without keeping the bytes.
+//! Follows the commands of a session, to find the one that changes the user, without keeping the bytes.
+//!
+//! The numbers of packets tell a command from the content of a local file: a command begins at number 0, and the file of
+//! `LOAD DATA LOCAL` goes on behind the number of the database's request for it. Both servers end a session whose
+//! numbers are wrong (error 1156), so nothing that the database says has to be looked at.
+//!
+//! States: a command is due; a file is under way, until its empty packet; the session is a replica's, whose packets
+//! bear numbers of their own. A packet of full length is continued by the next one, in any state.
 
 use super::change_user::COMMAND;
 
@@ -6,35 +13,82 @@ use super::change_user::COMMAND;
 const CONTINUED: u32 = 0xFF_FFFF;
 /// Bytes of a packet's header.
 const HEADER: usize = 4;
+/// The commands that may be answered with a request for a local file: `COM_QUERY` and `COM_STMT_EXECUTE`.
+const LOADING: [u8; 2] = [0x03, 0x17];
+/// The commands that make a session a replica's: `COM_BINLOG_DUMP` and `COM_BINLOG_DUMP_GTID`.
+const REPLICATING: [u8; 2] = [0x12, 0x1E];
 
-/// What was found in some bytes.
+/// The finding in some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// So many bytes may pass. What follows must be shown again, with more behind it.
     pub pass: usize,
-    /// What follows is a `COM_CHANGE_USER`, from its header on.
-    pub changes_user: bool,
+    /// The reason why nothing passes behind them, if there is one.
+    pub stop: Option<Stop>,
+}
+
+/// A reason to let nothing more pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A `COM_CHANGE_USER` follows, from its header on.
+    ChangeOfUser,
+    /// A packet follows of which nobody can tell how the database takes it. This is its number.
+    OutOfStep(u8),
+}
+
+/// The way to deal with a packet that cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InDoubt {
+    /// It stops the session: users are restricted, and it may change the user.
+    Stop,
+    /// It passes: the worst is a change of user that fails.
+    Pass,
+}
+
+/// The kind of packet that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// A command; with `file`, the last one may be answered with a request for a local file.
+    Command { file: bool },
+    /// The next piece of a local file.
+    File,
+    /// Anything that a replica says.
+    Replica,
 }
 
 /// Follows packet borders in what an application sends after its login. The stream must not be compressed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Commands {
+    /// Bytes of the current packet that are still to come.
     remaining: u32,
-    /// The next packet does not begin a command.
-    inside: bool,
+    due: Due,
+    /// The next packet continues the one before.
+    continued: bool,
+    /// The number behind that of the last packet.
+    next: u8,
+    in_doubt: InDoubt,
+    local_files: bool,
 }
 
 impl Commands {
+    /// Begins behind a login. `local_files` is whether the application may be asked for a local file.
+    pub const fn new(in_doubt: InDoubt, local_files: bool) -> Self {
+        Self {
+            remaining: 0,
+            due: Due::Command { file: false },
+            continued: false,
+            next: 0,
+            in_doubt,
+            local_files,
+        }
+    }
+
     /// Looks at the next bytes of the application, beginning where the last look stopped to let pass.
     ///
     /// Holds back at most a header, until the first byte of the payload behind it is there.
     pub fn look(&mut self, bytes: &[u8]) -> Seen {
         let mut rest = bytes;
-        let seen = |rest: &[u8], changes_user| Seen {
-            pass: bytes.len().saturating_sub(rest.len()),
-            changes_user,
-        };
-        loop {
+        let stop = loop {
             let inside = usize::try_from(self.remaining)
                 .unwrap_or(usize::MAX)
                 .min(rest.len());
@@ -42,96 +96,88 @@ impl Commands {
                 .remaining
                 .saturating_sub(u32::try_from(inside).unwrap_or(u32::MAX));
             rest = rest.get(inside..).unwrap_or_default();
-            let Some((&[a, b, c, sequence], payload)) = rest.split_first_chunk::<HEADER>() else {
-                return seen(rest, false);
+            let Some((&[a, b, c, number], payload)) = rest.split_first_chunk::<HEADER>() else {
+                break None;
             };
             let length = u32::from_le_bytes([a, b, c, 0]);
-            if length > 0 {
-                let Some(&first) = payload.first() else {
-                    return seen(rest, false);
-                };
-                if sequence == 0 && !self.inside && first == COMMAND {
-                    return seen(rest, true);
-                }
+            let first = payload.first().copied();
+            if length > 0 && first.is_none() {
+                break None;
             }
-            // Number 0 begins a command but for two cases: behind a packet of full length it may be any number, and
-            // behind a packet of number 255 that is not empty it is the wrap-around in the file of LOAD DATA LOCAL.
-            self.inside = length == CONTINUED || (sequence == u8::MAX && length != 0);
+            if let Some(stop) = self.judge(length, number, first) {
+                break Some(stop);
+            }
+            self.continued = length == CONTINUED;
+            self.next = number.wrapping_add(1);
             self.remaining = length;
             rest = payload;
+        };
+        Seen {
+            pass: bytes.len().saturating_sub(rest.len()),
+            stop,
+        }
+    }
+
+    /// Judges a packet by its header and the first byte of its payload.
+    fn judge(&mut self, length: u32, number: u8, first: Option<u8>) -> Option<Stop> {
+        let in_step = number == self.next;
+        let first = first.filter(|_| length > 0);
+        let changes_user = first == Some(COMMAND);
+        match self.due {
+            Due::Replica if !self.continued && changes_user && number == 0 => {
+                Some(Stop::ChangeOfUser)
+            }
+            Due::Replica if !self.continued && changes_user => self.out_of_step(number),
+            Due::Replica => None,
+            _ if self.continued && in_step => None,
+            _ if self.continued => self.out_of_step(number),
+            Due::File if in_step => {
+                if length == 0 {
+                    self.due = Due::Command { file: true };
+                }
+                // Numbers wrap: if the database has given the file up, this is a command to it.
+                (number == 0 && changes_user)
+                    .then(|| self.out_of_step(number))
+                    .flatten()
+            }
+            Due::File if self.in_doubt == InDoubt::Stop => self.out_of_step(number),
+            Due::Command { .. } | Due::File if number == 0 => {
+                if changes_user {
+                    return Some(Stop::ChangeOfUser);
+                }
+                self.due = self.behind(first);
+                None
+            }
+            Due::Command { file: true } => {
+                // An empty packet is an empty file.
+                if length > 0 {
+                    self.due = Due::File;
+                }
+                None
+            }
+            Due::Command { file: false } | Due::File => self.out_of_step(number),
+        }
+    }
+
+    /// The kind of packet that is due behind this command.
+    fn behind(&self, command: Option<u8>) -> Due {
+        let is_among = |commands: [u8; 2]| command.is_some_and(|byte| commands.contains(&byte));
+        if is_among(REPLICATING) {
+            return Due::Replica;
+        }
+        Due::Command {
+            file: self.local_files && is_among(LOADING),
+        }
+    }
+
+    /// A packet that cannot be told: the end where users are restricted, and else content.
+    fn out_of_step(&self, number: u8) -> Option<Stop> {
+        match self.in_doubt {
+            InDoubt::Stop => Some(Stop::OutOfStep(number)),
+            InDoubt::Pass => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn packet(length: usize, sequence: u8, first: u8) -> Vec<u8> {
-        let [a, b, c, _] = u32::try_from(length).unwrap().to_le_bytes();
-        let mut bytes = vec![a, b, c, sequence];
-        bytes.extend(std::iter::repeat_n(first, length));
-        bytes
-    }
-
-    /// Where the change of user begins, however the stream is cut.
-    fn found(packets: &[Vec<u8>]) -> Option<usize> {
-        let whole = packets.concat();
-        let seen = Commands::default().look(&whole);
-        if whole.len() < 100_000 {
-            for size in 1..9 {
-                let (mut commands, mut passed, mut held) = (Commands::default(), 0, vec![]);
-                for piece in whole.chunks(size) {
-                    held.extend_from_slice(piece);
-                    let seen = commands.look(&held);
-                    passed = seen.pass.saturating_add(passed);
-                    held.drain(..seen.pass);
-                    assert!(held.len() <= size.saturating_add(HEADER));
-                    if seen.changes_user {
-                        break;
-                    }
-                }
-                assert_eq!(passed, seen.pass, "cut in pieces of {size}");
-            }
-        }
-        seen.changes_user.then_some(seen.pass)
-    }
-
-    #[test]
-    fn a_change_of_user_is_found_wherever_it_stands() {
-        assert_eq!(found(&[packet(20, 0, 0x11)]), Some(0));
-        assert_eq!(found(&[packet(9, 0, 0x03), packet(20, 0, 0x11)]), Some(13));
-        assert_eq!(found(&[packet(0, 0, 0), packet(20, 0, 0x11)]), Some(4));
-    }
-
-    #[test]
-    fn the_same_byte_elsewhere_is_no_command() {
-        assert_eq!(found(&[packet(9, 0, 0x03), packet(9, 3, 0x11)]), None);
-        assert_eq!(
-            found(&[packet(0xFF_FFFF, 0, 0x03), packet(20, 0, 0x11)]),
-            None
-        );
-    }
-
-    #[test]
-    fn a_file_that_wraps_its_numbers_passes_and_what_follows_its_end_does_not() {
-        assert_eq!(
-            found(&[packet(9, 255, 0x11), packet(9, 0, 0x11), packet(9, 1, 0x11)]),
-            None
-        );
-        assert_eq!(found(&[packet(0, 255, 0), packet(20, 0, 0x11)]), Some(4));
-    }
-
-    #[test]
-    fn all_passes_but_an_unfinished_header() {
-        let mut commands = Commands::default();
-        let two = [packet(9, 0, 0x03), vec![20, 0, 0]].concat();
-        assert_eq!(
-            commands.look(&two),
-            Seen {
-                pass: 13,
-                changes_user: false
-            }
-        );
-    }
-}
+mod tests;

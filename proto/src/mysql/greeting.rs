@@ -64,6 +64,11 @@ impl Greeting {
         payload.get(1..end).unwrap_or_default()
     }
 
+    /// Whether it is a MariaDB's: those leave the first capability (`LONG_PASSWORD`) out.
+    pub(super) const fn is_mariadb(&self) -> bool {
+        self.capabilities & capability::LONG_PASSWORD == 0
+    }
+
     /// Whether the database takes an SSLRequest.
     pub(super) const fn offers_tls(&self) -> bool {
         self.capabilities & capability::SSL != 0

@@ -17,7 +17,9 @@ use crate::machine::{Face, Inputs, Machine, Step, Violation};
 use crate::refusal::Refusal;
 
 pub use options::{InnerTls, LoginOptions, UnknownInnerTls};
-use options::{database_lacks_tls, tls_is_not_offered, tls_is_required};
+use options::{
+    compression_hides_commands, database_lacks_tls, tls_is_not_offered, tls_is_required,
+};
 pub use outcome::{LoggedIn, Outcome};
 
 enum State {
@@ -101,7 +103,8 @@ impl Login {
             InnerTls::Allow | InnerTls::Require => capability::SSL,
         };
         self.version = Some(greeting.version(payload).to_vec());
-        let shown = greeting.shown(self.withheld(), offered, payload);
+        let withheld = self.options.withheld(self.narrowed_later);
+        let shown = greeting.shown(withheld, offered, payload);
         self.state = State::Response(greeting);
         self.send(Face::Application, &shown)
     }
@@ -128,7 +131,7 @@ impl Login {
         request: &SslRequest,
     ) -> Result<Step<Outcome>, Violation> {
         self.options.application = Transport::Tls;
-        let payload = request.front_of(payload)?;
+        let payload = request.front_of(payload, greeting.is_mariadb())?;
         match Response::parse(&payload)? {
             Response::Login(response) => match self.unwelcome.take() {
                 Some(refusal) => Ok(self.refuse(refusal)),
@@ -154,7 +157,12 @@ impl Login {
         if to_tls && !greeting.offers_tls() {
             return Ok(self.refuse(database_lacks_tls()));
         }
-        let withheld = self.withheld();
+        // An application that insists on compression begins with it, offered or not.
+        let compressed = response.capabilities & capability::COMPRESSION != 0;
+        if compressed && self.options.is_restricted() {
+            return Ok(self.refuse(compression_hides_commands()));
+        }
+        let asks_anew = response.is_by_sha256() && !self.options.takes_sha256();
         let plugin = response.plugin.clone().unwrap_or(greeting.plugin);
         let authentication = Authentication::new(
             LoggedIn {
@@ -166,11 +174,18 @@ impl Login {
                 plugin: plugin.clone(),
                 connection_id: greeting.connection_id,
                 application: self.options.application,
-                compressed: response.capabilities & capability::COMPRESSION & !withheld != 0,
+                compressed,
+                local_files: response.capabilities & capability::LOCAL_FILES != 0,
             },
             self.options.bridge(plugin, greeting.nonce),
         );
-        let forwarded = Zeroizing::new(response::without(withheld, payload));
+        let forwarded = response::without(capability::TLS, payload);
+        let forwarded = if asks_anew {
+            response.unanswered(&forwarded)
+        } else {
+            forwarded
+        };
+        let forwarded = Zeroizing::new(forwarded);
         if to_tls {
             let forwarded = response::with_tls(&forwarded);
             let request = response::front(&forwarded)?.to_vec();
@@ -198,10 +213,6 @@ impl Login {
         }
         self.state = State::DatabaseTls(authentication, response, true);
         Ok(Step::Done(Outcome::StartDatabaseTls))
-    }
-
-    fn withheld(&self) -> u32 {
-        self.options.withheld(self.narrowed_later)
     }
 
     fn authentication(

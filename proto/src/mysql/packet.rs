@@ -85,6 +85,11 @@ pub fn error_instead_of_greeting(refusal: &Refusal) -> Vec<u8> {
     err(0, refusal, state, MAX_FIRST_ERROR_TEXT)
 }
 
+/// An ERR packet that answers the packet of this number, in a session.
+pub fn error_behind(number: u8, refusal: &Refusal) -> Vec<u8> {
+    error(number.wrapping_add(1), refusal, true)
+}
+
 /// An ERR packet; with a SQLSTATE once the client has said hello.
 pub(super) fn error(sequence: u8, refusal: &Refusal, with_sqlstate: bool) -> Vec<u8> {
     let state = with_sqlstate.then(|| [refusal.code.numbers().mysql_state, ""]);

@@ -1,13 +1,20 @@
 //! The application's answer to the greeting: `HandshakeResponse41`, or an SSLRequest.
 
+use std::ops::Range;
+
 use zeroize::Zeroizing;
 
+use super::bridge::SHA256;
 use super::capability;
 use super::reader::Reader;
 use crate::machine::Violation;
 
 /// Length of an SSLRequest: the fixed front of a handshake response and nothing else.
 const SSL_REQUEST: usize = 32;
+/// Where the greatest packet and the character set stand in that front, behind the capabilities.
+const SETTINGS: Range<usize> = 4..9;
+/// A plugin that no account has: the database then asks for the account's own.
+const NO_PLUGIN: &[u8] = b"none";
 /// Filler in that front.
 const FILLER: usize = 23;
 
@@ -25,15 +32,21 @@ pub(super) enum Response {
 pub(super) struct SslRequest([u8; SSL_REQUEST]);
 
 impl SslRequest {
-    /// The handshake response that followed, with this front.
+    /// The handshake response that followed, with what counts of this front.
     ///
     /// Both servers go by the capabilities of the SSLRequest, and some clients (asyncmy, old Connector/J) send others later.
-    pub(super) fn front_of(&self, payload: &[u8]) -> Result<Vec<u8>, Violation> {
+    /// MariaDB takes the greatest packet and the character set from the response all the same.
+    pub(super) fn front_of(&self, payload: &[u8], mariadb: bool) -> Result<Vec<u8>, Violation> {
         let mut joined = payload.to_vec();
         let front = joined
             .first_chunk_mut::<SSL_REQUEST>()
             .ok_or(Violation("packet ends too early"))?;
+        let own = *front;
         *front = self.0;
+        let settings = (front.get_mut(SETTINGS), own.get(SETTINGS));
+        if let (true, (Some(settings), Some(own))) = (mariadb, settings) {
+            settings.copy_from_slice(own);
+        }
         Ok(joined)
     }
 }
@@ -49,6 +62,32 @@ pub(super) struct HandshakeResponse {
     pub(super) schema: Option<Vec<u8>>,
     /// The plugin by which the authentication response was made; the greeting's when none is named.
     pub(super) plugin: Option<String>,
+    /// The authentication response, with its length or its NUL.
+    answer: Range<usize>,
+    /// The plugin's name, with its NUL.
+    named: Range<usize>,
+}
+
+impl HandshakeResponse {
+    /// Whether `sha256_password` made the authentication response: a password in clear, or a request for a key.
+    pub(super) fn is_by_sha256(&self) -> bool {
+        self.plugin.as_deref() == Some(SHA256)
+    }
+
+    /// The payload as of an application that has not begun to authenticate: the database answers with an AuthSwitchRequest.
+    pub(super) fn unanswered(&self, payload: &[u8]) -> Vec<u8> {
+        let part = |range: Range<usize>| payload.get(range).unwrap_or_default();
+        [
+            part(0..self.answer.start),
+            // Empty, in each of its three shapes.
+            &[0],
+            part(self.answer.end..self.named.start),
+            NO_PLUGIN,
+            &[0],
+            part(self.named.end..payload.len()),
+        ]
+        .concat()
+    }
 }
 
 impl Response {
@@ -68,6 +107,8 @@ impl Response {
         // Maximum packet, character set, filler.
         reader.take(4 + 1 + FILLER)?;
         let user = reader.until_nul()?.to_vec();
+        let place = |reader: &Reader<'_>| payload.len().saturating_sub(reader.rest().len());
+        let answer = place(&reader);
         if has(capability::PLUGIN_AUTH_LENENC) {
             reader.length_encoded()?;
         } else if has(capability::SECURE_CONNECTION) {
@@ -76,19 +117,24 @@ impl Response {
         } else {
             reader.until_nul()?;
         }
+        let answer = answer..place(&reader);
         let schema = if has(capability::CONNECT_WITH_DB) {
             Some(text(&mut reader).to_vec())
         } else {
             None
         };
+        let named = place(&reader);
         let plugin = has(capability::PLUGIN_AUTH)
             .then(|| String::from_utf8_lossy(text(&mut reader)).into_owned());
+        let named = named..place(&reader);
         let schema = schema.filter(|name| !name.is_empty());
         Ok(Self::Login(HandshakeResponse {
             capabilities,
             user,
             schema,
             plugin,
+            answer,
+            named,
         }))
     }
 }

@@ -32,6 +32,12 @@ pub(crate) enum LoginError {
         /// What is left to say to the application, in its protocol.
         farewell: Vec<u8>,
     },
+    /// The application's commands could not be told apart any more.
+    #[error("the session's commands got out of step")]
+    OutOfStep {
+        /// What is left to say to the application, in its protocol.
+        farewell: Vec<u8>,
+    },
     /// It broke off.
     #[error("the login broke off")]
     Handshake {
@@ -54,6 +60,13 @@ impl LoginError {
             source,
             farewell,
             greeted: true,
+        }
+    }
+
+    /// A restricted session whose packet of this number cannot be judged.
+    pub(crate) fn out_of_step(number: u8) -> Self {
+        Self::OutOfStep {
+            farewell: proto::mysql::error_behind(number, &out_of_step()),
         }
     }
 
@@ -82,7 +95,10 @@ impl LoginError {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         say_and_close(app, self.farewell()).await;
-        if let Self::Handshake { farewell, .. } | Self::DatabaseTls { farewell, .. } = &mut self {
+        if let Self::Handshake { farewell, .. }
+        | Self::DatabaseTls { farewell, .. }
+        | Self::OutOfStep { farewell } = &mut self
+        {
             farewell.clear();
         }
         self
@@ -94,7 +110,9 @@ impl LoginError {
             Self::RefusedByDatabase(_) | Self::Refused(_) | Self::Tls(_) | Self::NoCertificate => {
                 &[]
             }
-            Self::Handshake { farewell, .. } | Self::DatabaseTls { farewell, .. } => farewell,
+            Self::Handshake { farewell, .. }
+            | Self::DatabaseTls { farewell, .. }
+            | Self::OutOfStep { farewell } => farewell,
         }
     }
 
@@ -103,6 +121,7 @@ impl LoginError {
         match self {
             Self::RefusedByDatabase(_) | Self::Tls(_) | Self::NoCertificate => None,
             Self::Refused(refusal) => Some(refusal.clone()),
+            Self::OutOfStep { .. } => Some(out_of_step()),
             Self::DatabaseTls { source, .. } => Some(database_tls(source)),
             Self::Handshake { source, .. } => refusal(source),
         }
@@ -116,6 +135,7 @@ impl LoginError {
             Self::Tls(_) => "login-tls",
             Self::NoCertificate => "login-no-certificate",
             Self::DatabaseTls { .. } => "database-tls",
+            Self::OutOfStep { .. } => "commands-out-of-step",
             Self::Handshake { source, .. } => source.kind(),
         }
     }
@@ -125,7 +145,10 @@ impl LoginError {
         match self {
             // Too many connections, a stop, hosts that are blocked or unknown, a ceiling of users: nobody's login is to blame.
             Self::RefusedByDatabase(1040 | 1053 | 1129 | 1130 | 1203) => Blame::Database,
-            Self::RefusedByDatabase(_) | Self::Refused(_) | Self::Tls(_) => Blame::Application,
+            Self::RefusedByDatabase(_)
+            | Self::Refused(_)
+            | Self::Tls(_)
+            | Self::OutOfStep { .. } => Blame::Application,
             Self::NoCertificate => Blame::Ours,
             Self::DatabaseTls { source, .. } => match source.blame() {
                 Blame::Ours => Blame::Ours,
@@ -134,6 +157,15 @@ impl LoginError {
             Self::Handshake { source, .. } => source.blame(),
         }
     }
+}
+
+/// The refusal of a packet that cannot be judged where the grant names users: it may change the user.
+fn out_of_step() -> Refusal {
+    Refusal::new(
+        Code::Protocol,
+        "the session's packets got out of step, and its grant names database users or schemas",
+        "connect again, and do not send packets whose numbers are not due",
+    )
 }
 
 /// What the application is told when our TLS to the database fails; the details are for the agent's log.

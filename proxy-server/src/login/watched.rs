@@ -1,56 +1,177 @@
-//! An application's stream whose commands are watched for a change of user.
+//! An application's stream whose commands are followed for a change of user.
 //!
 //! The login machine checks the user that logs in and bridges its authentication; the protocol lets a session do both
 //! again later. Reading stops in front of that command, so that another machine can take it from there.
+//!
+//! Bytes are judged where they are read to, but for the first ones of a packet that a read has cut: those wait in a place
+//! of their own until the packet can be judged. So what passes does not depend on the room that the reader has.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use proto::mysql::Commands;
+use proto::mysql::{Commands, Stop};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream, watched or not.
+/// Bytes by which a packet is judged: its header, and the first of its payload.
+const START: usize = 5;
+
+/// A stream, followed or not.
 #[derive(Debug)]
 pub(crate) struct Watched<'a, S> {
     stream: &'a mut S,
     commands: Option<Commands>,
-    /// Read and not passed on yet: what came with the login, or an unfinished header.
-    held: Vec<u8>,
-    stopped: bool,
+    /// Read with the login, and due before the stream.
+    early: Vec<u8>,
+    start: Start,
+    stop: Option<Stop>,
+    /// The reader has come to the stop: all bytes before it are passed on.
+    is_at_stop: bool,
+    ended: bool,
+}
+
+/// The bytes at the start of a packet that a read has cut.
+#[derive(Debug, Default)]
+struct Start {
+    bytes: [u8; START],
+    length: usize,
+    /// So many of them may pass.
+    judged: usize,
+}
+
+/// The point at which reading has stopped.
+pub(crate) enum Stopped<'s, S> {
+    /// A change of user, from its header on, and the stream below.
+    ChangeOfUser(Vec<u8>, &'s mut S),
+    /// A packet that cannot be judged, by its number, and the stream below.
+    OutOfStep(u8, &'s mut S),
 }
 
 impl<'a, S> Watched<'a, S> {
-    /// Watches if `watch` says so. `early` was read with the login and comes first.
-    pub(crate) fn new(stream: &'a mut S, watch: bool, early: Vec<u8>) -> Self {
+    /// Follows with `commands`, if there are any. `early` was read with the login and comes first.
+    pub(crate) fn new(stream: &'a mut S, commands: Option<Commands>, early: Vec<u8>) -> Self {
         Self {
             stream,
-            commands: watch.then(Commands::default),
-            held: early,
-            stopped: false,
+            commands,
+            early,
+            start: Start::default(),
+            stop: None,
+            is_at_stop: false,
+            ended: false,
         }
     }
 
-    /// What reading stopped at, from the command's header on, and the stream below.
-    pub(crate) fn change_of_user(&mut self) -> Option<(Vec<u8>, &mut S)> {
-        let stopped = std::mem::take(&mut self.stopped);
-        stopped.then(|| (std::mem::take(&mut self.held), &mut *self.stream))
+    /// The reason why the reader has got no further, if there is one.
+    pub(crate) fn stopped(&mut self) -> Option<Stopped<'_, S>> {
+        match self.stop.filter(|_| self.is_at_stop)? {
+            Stop::ChangeOfUser => {
+                let command = std::mem::take(&mut self.early);
+                Some(Stopped::ChangeOfUser(command, self.stream))
+            }
+            Stop::OutOfStep(number) => Some(Stopped::OutOfStep(number, self.stream)),
+        }
     }
 
     /// Goes on behind a change of user.
-    pub(crate) fn go_on(&mut self, watch: bool, early: Vec<u8>) {
-        self.commands = watch.then(Commands::default);
-        self.held = early;
+    pub(crate) fn go_on(&mut self, commands: Option<Commands>, early: Vec<u8>) {
+        self.commands = commands;
+        self.early = early;
+        self.start = Start::default();
+        self.stop = None;
+        self.is_at_stop = false;
     }
 
-    /// How many of the bytes read may pass; the others are held.
-    fn pass(&mut self, read: &[u8]) -> usize {
+    /// Judges bytes: so many of them may pass. What is behind a stop is kept.
+    fn judge(&mut self, read: &[u8]) -> usize {
         let Some(commands) = &mut self.commands else {
             return read.len();
         };
         let seen = commands.look(read);
-        self.stopped = seen.changes_user && seen.pass == 0;
+        self.stop = seen.stop;
+        if seen.stop.is_some() {
+            let rest = read.get(seen.pass..).unwrap_or_default();
+            self.early.splice(..0, rest.iter().copied());
+        }
         seen.pass
+    }
+}
+
+impl Start {
+    const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    fn of(kept: &[u8], judged: usize) -> Self {
+        let mut bytes = [0; START];
+        for (place, byte) in bytes.iter_mut().zip(kept) {
+            *place = *byte;
+        }
+        Self {
+            bytes,
+            length: kept.len().min(START),
+            judged,
+        }
+    }
+
+    /// Gives out what is judged; false when there is nothing.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let given = self.judged.min(buf.remaining());
+        buf.put_slice(self.bytes.get(..given).unwrap_or_default());
+        self.bytes.copy_within(given..self.length, 0);
+        self.length = self.length.saturating_sub(given);
+        self.judged = self.judged.saturating_sub(given);
+        given > 0
+    }
+}
+
+impl<S: AsyncRead + Unpin> Watched<'_, S> {
+    fn poll_source(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut *self.stream).poll_read(cx, buf);
+        }
+        let given = self.early.len().min(buf.remaining());
+        buf.put_slice(self.early.get(..given).unwrap_or_default());
+        self.early.drain(..given);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads where the caller wants it, and lets pass what may. Every byte is judged, whatever it comes with.
+    fn poll_into(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.poll_source(cx, buf);
+        let read = buf.filled().get(before..).unwrap_or_default();
+        self.ended = read.is_empty() && matches!(polled, Poll::Ready(Ok(())));
+        let pass = self.judge(read);
+        if self.stop.is_none() {
+            self.start = Start::of(read.get(pass..).unwrap_or_default(), 0);
+        }
+        buf.set_filled(before.saturating_add(pass));
+        polled
+    }
+
+    /// Reads on at the start of a packet, until it can be judged.
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (mut bytes, length) = (self.start.bytes, self.start.length);
+        let mut room = ReadBuf::new(bytes.get_mut(length..).unwrap_or_default());
+        let polled = self.poll_source(cx, &mut room);
+        let read = room.filled().len();
+        if read == 0 {
+            self.ended = matches!(polled, Poll::Ready(Ok(())));
+            if self.ended {
+                // An application that ends within a header is passed on as it is: nothing can follow.
+                self.start.judged = length;
+            }
+            return polled;
+        }
+        let start = bytes.get(..length.saturating_add(read)).unwrap_or_default();
+        let judged = self.judge(start);
+        let kept = if self.stop.is_some() {
+            judged
+        } else {
+            start.len()
+        };
+        self.start = Start::of(start.get(..kept).unwrap_or_default(), judged);
+        polled
     }
 }
 
@@ -62,37 +183,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let mut held = std::mem::take(&mut this.held);
-        let kept = held.split_off(held.len().min(buf.remaining()));
-        buf.put_slice(&held);
-        loop {
-            let filled = buf.filled().len();
-            let polled = if kept.is_empty() && buf.remaining() > 0 {
-                Pin::new(&mut *this.stream).poll_read(cx, buf)
-            } else {
-                Poll::Ready(Ok(()))
-            };
-            let ended = matches!(polled, Poll::Ready(Ok(()))) && buf.filled().len() == filled;
-            let read = buf.filled().get(before..).unwrap_or_default();
-            let pass = this.pass(read);
-            if pass == 0 && !this.stopped && !ended && matches!(polled, Poll::Ready(Ok(()))) {
-                continue;
+        // Without room nothing is asked for, and nothing is found out.
+        while buf.remaining() > 0 && !this.start.give(buf) {
+            if this.stop.is_some() {
+                this.is_at_stop = true;
+                return Poll::Ready(Err(io::Error::other("nothing more may pass")));
             }
-            // An application that ends within a header is passed on as it is.
-            let pass = if ended && !this.stopped && kept.is_empty() {
-                read.len()
+            if this.ended {
+                break;
+            }
+            let polled = if this.start.is_empty() {
+                this.poll_into(cx, buf)
             } else {
-                pass
+                this.poll_start(cx)
             };
-            this.held = read.get(pass..).unwrap_or_default().to_vec();
-            this.held.extend_from_slice(&kept);
-            buf.set_filled(before.saturating_add(pass));
-            return match polled {
-                _ if pass > 0 => Poll::Ready(Ok(())),
-                _ if this.stopped => Poll::Ready(Err(io::Error::other("a change of user"))),
-                polled => polled,
-            };
+            if buf.filled().len() > before || !matches!(polled, Poll::Ready(Ok(()))) {
+                return polled;
+            }
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -127,75 +236,4 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    use super::*;
-
-    const QUERY: &[u8] = &[2, 0, 0, 0, 0x03, b'x'];
-    const CHANGE_USER: &[u8] = &[3, 0, 0, 0, 0x11, b'r', 0];
-
-    async fn read(watched: &mut Watched<'_, tokio::io::DuplexStream>) -> io::Result<Vec<u8>> {
-        let mut buffer = [0; 64];
-        let length = watched.read(&mut buffer).await?;
-        Ok(buffer[..length].to_vec())
-    }
-
-    #[tokio::test]
-    async fn reading_stops_in_front_of_a_change_of_user_and_goes_on_behind_it() {
-        let (mut app, mut agent) = duplex(64);
-        let mut watched = Watched::new(&mut agent, true, QUERY.to_vec());
-        app.write_all(&[QUERY, CHANGE_USER].concat()).await.unwrap();
-        assert_eq!(read(&mut watched).await.unwrap(), [QUERY, QUERY].concat());
-        assert!(watched.change_of_user().is_none());
-        assert!(read(&mut watched).await.is_err());
-        let (command, _) = watched.change_of_user().unwrap();
-        assert_eq!(command, CHANGE_USER);
-        watched.go_on(true, QUERY.to_vec());
-        app.write_all(QUERY).await.unwrap();
-        assert_eq!(read(&mut watched).await.unwrap(), [QUERY, QUERY].concat());
-    }
-
-    #[tokio::test]
-    async fn bytes_that_come_one_by_one_are_held_until_the_command_is_known() {
-        let (mut app, mut agent) = duplex(1);
-        let mut watched = Watched::new(&mut agent, true, Vec::new());
-        let writer = async {
-            for byte in [QUERY, CHANGE_USER].concat() {
-                app.write_all(&[byte]).await.unwrap();
-            }
-        };
-        let reader = async {
-            let mut passed = Vec::new();
-            while let Ok(bytes) = read(&mut watched).await {
-                passed.extend(bytes);
-            }
-            passed
-        };
-        let (passed, ()) = tokio::join!(reader, async {
-            tokio::time::timeout(std::time::Duration::from_secs(5), writer)
-                .await
-                .ok();
-        });
-        assert_eq!(passed, QUERY);
-        assert!(CHANGE_USER.starts_with(&watched.change_of_user().unwrap().0));
-    }
-
-    #[tokio::test]
-    async fn an_end_within_a_header_is_passed_on() {
-        let (mut app, mut agent) = duplex(64);
-        app.write_all(&QUERY[..3]).await.unwrap();
-        drop(app);
-        let mut watched = Watched::new(&mut agent, true, Vec::new());
-        assert_eq!(read(&mut watched).await.unwrap(), &QUERY[..3]);
-        assert!(read(&mut watched).await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_unwatched_session_passes_whatever_it_says() {
-        let (mut app, mut agent) = duplex(64);
-        app.write_all(CHANGE_USER).await.unwrap();
-        let mut watched = Watched::new(&mut agent, false, Vec::new());
-        assert_eq!(read(&mut watched).await.unwrap(), CHANGE_USER);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::super::bridge::{Bridge, DatabaseLeg};
 use super::super::capability;
+use super::super::commands::{Commands, InDoubt};
 use super::super::rsa::RsaKey;
 use super::LoggedIn;
 use crate::frame::Transport;
@@ -55,23 +56,41 @@ impl std::str::FromStr for InnerTls {
 }
 
 impl LoginOptions {
-    /// Whether the commands of a session must be watched for a change of user: because the grant names users, or
-    /// because the two legs differ and the bridge is needed again. What is compressed cannot be watched.
-    pub fn watches(&self, login: &LoggedIn) -> bool {
-        let differs = is_secure(login.application) != self.database.is_secure();
-        !login.compressed && (differs || !self.allowed_users.is_empty())
+    /// The follower of a session's commands, where a change of user must be found: because the grant is restricted, or
+    /// because the two legs differ and the bridge is needed again. A compressed session cannot be followed; a restricted
+    /// one is never compressed.
+    pub fn commands(&self, login: &LoggedIn) -> Option<Commands> {
+        let differs = !self.database.fits(is_secure(login.application));
+        let in_doubt = match self.is_restricted() {
+            true => InDoubt::Stop,
+            false => InDoubt::Pass,
+        };
+        (in_doubt == InDoubt::Stop || (differs && !login.compressed))
+            .then(|| Commands::new(in_doubt, login.local_files))
     }
 
-    /// Capabilities that neither side shall see.
+    /// Whether the grant names users or schemas.
+    pub(super) const fn is_restricted(&self) -> bool {
+        !self.allowed_users.is_empty() || !self.allowed_schemas.is_empty()
+    }
+
+    /// Whether an answer that an application made by `sha256_password` fits the database's leg as it is: it judges both
+    /// legs alike, whatever the application's library holds for secure.
+    pub(in crate::mysql) const fn takes_sha256(&self) -> bool {
+        matches!(
+            (self.application, self.database),
+            (Transport::Tls, DatabaseLeg::Tls) | (Transport::Tcp, DatabaseLeg::Plain)
+        )
+    }
+
+    /// Capabilities that the application is not offered.
     ///
-    /// Compression hides commands. Sessions of restricted users go without, and so do those whose change of user
-    /// could not succeed: over plain TCP the database wants RSA, which an application that sees TLS does not do. Whether a
-    /// session will be restricted may show only in its TLS, and then it is too late to withhold anything.
+    /// Compression hides commands. Restricted sessions go without, and so do those whose change of user could not succeed:
+    /// over plain TCP the database wants RSA, which an application that sees TLS does not do. Whether a session will be
+    /// restricted may show only in its TLS, and then it is too late to withhold anything.
     pub(super) fn withheld(&self, narrowed_later: bool) -> u32 {
         let may_be_secure = is_secure(self.application) || self.inner_tls != InnerTls::Off;
-        if !narrowed_later
-            && self.allowed_users.is_empty()
-            && (self.database.is_secure() || !may_be_secure)
+        if !narrowed_later && !self.is_restricted() && (self.database.is_secure() || !may_be_secure)
         {
             capability::TLS
         } else {
@@ -115,6 +134,14 @@ impl LoginOptions {
 /// Whether drivers send passwords in clear over it.
 const fn is_secure(application: Transport) -> bool {
     matches!(application, Transport::Unix | Transport::Tls)
+}
+
+pub(super) fn compression_hides_commands() -> Refusal {
+    Refusal::new(
+        Code::Authentication,
+        "compression is not possible where the grant names database users or schemas",
+        "connect without compression, which is not offered here (compress=False)",
+    )
 }
 
 pub(super) fn tls_is_not_offered() -> Refusal {

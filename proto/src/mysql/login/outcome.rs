@@ -18,6 +18,8 @@ pub struct LoggedIn {
     pub application: Transport,
     /// Whether what follows is compressed.
     pub compressed: bool,
+    /// Whether the database may ask for a local file of the application's.
+    pub local_files: bool,
 }
 
 /// How a login ended, or paused. Whatever the application is told has been sent.

@@ -26,9 +26,18 @@ fn a_user_or_schema_outside_the_grant_never_reaches_the_database() {
 }
 
 #[test]
-fn compression_is_withheld_from_both_sides_where_the_user_is_restricted() {
-    let mut options = options(Transport::Tcp, DatabaseLeg::Plain);
-    options.allowed_users = vec!["app".into()];
+fn compression_is_withheld_where_the_grant_is_restricted_and_refused_to_who_insists() {
+    for (bits, by_schema) in [([0x20, 0], false), ([0, 0x04], false), ([0x20, 0x04], true)] {
+        let mut options = options(Transport::Tcp, DatabaseLeg::Plain);
+        match by_schema {
+            true => options.allowed_schemas = vec!["appdb".into()],
+            false => options.allowed_users = vec!["app".into()],
+        }
+        withheld_and_refused(options, bits);
+    }
+}
+
+fn withheld_and_refused(options: LoginOptions, [low, high]: [u8; 2]) {
     let mut play = Play::new(options);
     play.feed(
         Face::Database,
@@ -39,13 +48,36 @@ fn compression_is_withheld_from_both_sides_where_the_user_is_restricted() {
     assert_eq!(play.to_application[version_end + 14] & 0x20, 0);
     assert_eq!(play.to_application[version_end + 20] & 0x04, 0);
     let mut response = handshake_response("app", None, "caching_sha2_password");
+    response[0] |= low;
+    response[3] |= high;
+    play.to_application.clear();
+    let outcome = play.feed(Face::Application, &packet(1, &response)).unwrap();
+    assert!(
+        matches!(outcome, Some(Outcome::Refused(refusal)) if refusal.code == Code::Authentication)
+    );
+    assert!(play.to_database.is_empty());
+    assert_eq!(play.to_application[3..5], [2, 0xFF]);
+}
+
+#[test]
+fn an_application_that_insists_on_compression_gets_it_where_nothing_is_restricted() {
+    // It is not offered there, because a change of user could not be bridged.
+    let mut options = options(Transport::Tls, DatabaseLeg::Plain);
+    options.inner_tls = InnerTls::Allow;
+    let mut play = Play::new(options);
+    let greeting = packet(0, &greeting("caching_sha2_password"));
+    play.feed(Face::Database, &greeting).unwrap();
+    assert_eq!(play.to_application[4 + 1 + 5 + 14] & 0x20, 0);
+    let mut response = handshake_response("app", None, "caching_sha2_password");
     response[0] |= 0x20;
-    response[3] |= 0x04;
     play.feed(Face::Application, &packet(1, &response)).unwrap();
     assert_eq!(
-        (play.to_database[4] & 0x20, play.to_database[7] & 0x04),
-        (0, 0)
+        play.to_database[4] & 0x20,
+        0x20,
+        "both must speak of the same stream"
     );
+    let outcome = play.feed(Face::Database, &ok(2)).unwrap();
+    assert!(matches!(outcome, Some(Outcome::LoggedIn(login)) if login.compressed));
 }
 
 #[test]
@@ -57,18 +89,25 @@ fn commands_are_watched_where_the_bridge_or_the_grant_needs_it() {
         connection_id: 42,
         application,
         compressed,
+        local_files: false,
     };
     for (application, database, compressed, watched) in [
         (Transport::Tcp, DatabaseLeg::Plain, false, false),
         (Transport::Tcp, DatabaseLeg::Unix, false, true),
         (Transport::Tcp, DatabaseLeg::Unix, true, false),
         (Transport::Tls, DatabaseLeg::Plain, false, true),
-        (Transport::Tls, DatabaseLeg::Unix, false, false),
+        // For sha256_password, which takes a Unix socket for no secure transport.
+        (Transport::Tls, DatabaseLeg::Unix, false, true),
+        (Transport::Tls, DatabaseLeg::Tls, false, false),
+        (Transport::Unix, DatabaseLeg::Tls, false, false),
     ] {
         let mut options = options(application, database);
-        assert_eq!(options.watches(&login(application, compressed)), watched);
+        let commands = options.commands(&login(application, compressed));
+        assert_eq!(commands.is_some(), watched, "{application:?} {database:?}");
         options.allowed_users = vec!["app".into()];
-        assert!(options.watches(&login(application, false)));
+        assert!(options.commands(&login(application, compressed)).is_some());
+        (options.allowed_users, options.allowed_schemas) = (vec![], vec!["appdb".into()]);
+        assert!(options.commands(&login(application, false)).is_some());
     }
 }
 

@@ -3,6 +3,63 @@
 use super::*;
 use crate::mysql::rsa;
 
+/// A database whose users have `sha256_password` unless they have another plugin names it in its greeting, and the
+/// application's response is made by it.
+#[test]
+fn a_response_made_by_sha256_password_is_asked_for_again_where_the_legs_differ() {
+    let mut leak = Vec::new();
+    for application in [Transport::Tcp, Transport::Unix, Transport::Tls] {
+        for database in [DatabaseLeg::Plain, DatabaseLeg::Unix, DatabaseLeg::Tls] {
+            let mut play = Play::begun(options(application, database), "caching_sha2_password");
+            let as_it_is = play.login.options().takes_sha256();
+            play = Play::new(options(application, database));
+            play.feed(Face::Database, &packet(0, &greeting("sha256_password")))
+                .unwrap();
+            let response = handshake_response("app", Some("appdb"), "sha256_password");
+            play.feed(Face::Application, &packet(1, &response)).unwrap();
+            play.feed(Face::Database, &[]).unwrap();
+            let sent = play.to_database.clone();
+            let has = |part: &[u8]| sent.windows(part.len()).any(|window| window == part);
+            assert!(
+                has(b"app\0") && has(b"appdb\0"),
+                "{application:?} {database:?}"
+            );
+            assert_eq!(
+                has(b"\x03\x09\x09\x09appdb"),
+                as_it_is,
+                "{application:?} {database:?}"
+            );
+            assert_eq!(
+                has(b"app\0\0appdb\0none\0"),
+                !as_it_is,
+                "{application:?} {database:?}"
+            );
+            leak.push(as_it_is);
+        }
+    }
+    assert_eq!(leak.iter().filter(|as_it_is| **as_it_is).count(), 2);
+}
+
+#[test]
+fn a_password_in_clear_of_the_first_response_reaches_a_plain_database_encrypted() {
+    let key = RsaKey::generate().unwrap();
+    let mut play = Play::begun(
+        options(Transport::Tls, DatabaseLeg::Plain),
+        "sha256_password",
+    );
+    let switch = [&b"\xfesha256_password\0"[..], &[9; 20], &[0]].concat();
+    play.feed(Face::Database, &packet(2, &switch)).unwrap();
+    assert_eq!(play.to_application, packet(2, &switch));
+    play.feed(Face::Application, &packet(3, b"secret\0"))
+        .unwrap();
+    assert_eq!(play.to_database, packet(3, &[1]), "the key is asked for");
+    play.to_database.clear();
+    let answer = [&[1], key.public_pem().as_bytes()].concat();
+    play.feed(Face::Database, &packet(4, &answer)).unwrap();
+    let password = key.decrypt(&play.to_database[4..], &[9; 20]).unwrap();
+    assert_eq!(password.as_slice(), b"secret\0");
+}
+
 #[test]
 fn a_request_for_the_key_is_answered_with_ours_where_the_database_is_secure() {
     let key = RsaKey::generate().unwrap();

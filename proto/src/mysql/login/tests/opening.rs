@@ -47,6 +47,7 @@ fn a_login_by_the_fast_path_ends_with_what_is_known_of_it() {
         connection_id: 42,
         application: Transport::Tcp,
         compressed: false,
+        local_files: true,
     };
     assert_eq!(outcome, Outcome::LoggedIn(expected));
     assert_eq!(play.to_application, answer);

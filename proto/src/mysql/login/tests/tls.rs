@@ -81,6 +81,28 @@ fn an_application_may_speak_tls_and_the_database_never_knows() {
 }
 
 #[test]
+fn the_greatest_packet_and_the_character_set_are_those_that_each_server_takes() {
+    for (mariadb, expected) in [(false, [0, 0, 0, 1, 255]), (true, [1, 2, 3, 4, 33])] {
+        let mut play = Play::new(LoginOptions {
+            inner_tls: InnerTls::Allow,
+            ..options(Transport::Tcp, DatabaseLeg::Unix)
+        });
+        let mut said = greeting("mysql_native_password");
+        let low = 1 + 6 + 4 + 8 + 1;
+        said[low] &= if mariadb { !1 } else { !0 };
+        play.feed(Face::Database, &packet(0, &said)).unwrap();
+        let full = handshake_response("app", None, "mysql_native_password");
+        play.feed(Face::Application, &packet(1, &full[..32]))
+            .unwrap();
+        let mut inside = full.clone();
+        inside[4..9].copy_from_slice(&[1, 2, 3, 4, 33]);
+        play.feed(Face::Application, &packet(2, &inside)).unwrap();
+        assert_eq!(play.to_database[8..13], expected, "MariaDB: {mariadb}");
+        assert_eq!(play.to_database[13..], full[9..]);
+    }
+}
+
+#[test]
 fn a_password_sent_in_clear_inside_tls_is_encrypted_for_a_plain_database() {
     let mut play = offering_tls(InnerTls::Require, DatabaseLeg::Plain);
     let full = handshake_response("app", None, "caching_sha2_password");
