@@ -2,3 +2,5 @@
 
 #[path = "narrowing/engines.rs"]
 mod engines;
+#[path = "narrowing/straddling.rs"]
+mod straddling;
