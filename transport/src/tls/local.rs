@@ -18,6 +18,7 @@ use super::error::TlsError;
 use super::found;
 use super::material::{Material, TrustRoots};
 use super::provider::{Time, provider};
+use super::read_ahead::ReadAhead;
 use super::server::{ClientIdentity, Judge, ServedInstances};
 use crate::Clock;
 use crate::deadline::before;
@@ -105,7 +106,7 @@ impl LocalTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
-        let handshake = acceptor.accept(Prefixed { first, stream });
+        let handshake = acceptor.accept(ReadAhead::new(Prefixed::new(first, stream)));
         let (accepted, found) = found::during(before(deadline, handshake)).await;
         match (accepted, found.client) {
             (_, Some(Err(problem))) => Err(TlsError::ClientCertificate(problem)),
@@ -127,7 +128,7 @@ fn shown(material: &Material) -> Arc<SingleCertAndKey> {
 /// An application's encrypted connection.
 #[derive(Debug)]
 pub struct LocalStream<S> {
-    stream: Box<tokio_rustls::server::TlsStream<Prefixed<S>>>,
+    stream: Box<tokio_rustls::server::TlsStream<ReadAhead<Prefixed<S>>>>,
     client: Option<ClientIdentity>,
 }
 
@@ -140,9 +141,15 @@ impl<S> LocalStream<S> {
 
 /// A stream with bytes that were read from it before.
 #[derive(Debug)]
-struct Prefixed<S> {
+pub(super) struct Prefixed<S> {
     first: Vec<u8>,
     stream: S,
+}
+
+impl<S> Prefixed<S> {
+    pub(super) const fn new(first: Vec<u8>, stream: S) -> Self {
+        Self { first, stream }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {

@@ -200,8 +200,19 @@ impl Inner {
         Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
     }
 
+    /// As [`Self::open`]. What was opened before a failure is given out first; the failure is told to whoever reads on.
     fn open_or_fail(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> io::Result<bool> {
-        self.open(into).map_err(|error| self.fail(cx, error))
+        let before = into.filled().len();
+        match self.open(into) {
+            Ok(has_some) => Ok(has_some),
+            Err(error) => {
+                let error = self.fail(cx, error);
+                if into.filled().len() > before {
+                    return Ok(true);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Ends the connection, and says why as far as the socket takes it at once.

@@ -13,3 +13,4 @@ mod server;
 mod steady;
 mod stream;
 mod verify;
+mod wrappers;

@@ -30,7 +30,7 @@ fn der(pem: &str) -> CertificateDer<'static> {
 }
 
 /// As MySQL makes its own: a common name and nothing else.
-fn nameless() -> CertificateParams {
+pub(super) fn nameless() -> CertificateParams {
     let mut params = server_params();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
@@ -90,7 +90,7 @@ impl Database {
     }
 }
 
-fn believing(trust: DatabaseTrust, name: Option<&str>) -> DatabaseTls {
+pub(super) fn believing(trust: DatabaseTrust, name: Option<&str>) -> DatabaseTls {
     dated(trust, name, Hands::new().clock())
 }
 
@@ -104,7 +104,7 @@ fn dated(trust: DatabaseTrust, name: Option<&str>, clock: Clock) -> DatabaseTls 
     )
 }
 
-fn authorities(authority: &Authority) -> DatabaseTrust {
+pub(super) fn authorities(authority: &Authority) -> DatabaseTrust {
     DatabaseTrust::authorities(&authority.pem).unwrap()
 }
 
