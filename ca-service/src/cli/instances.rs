@@ -42,7 +42,7 @@ pub(super) struct Create {
     /// A further name or address by which applications reach it with TLS of their own, for its certificate (may be repeated)
     #[arg(long = "name", value_name = "HOST")]
     names: Vec<String>,
-    /// What database it is
+    /// Version of the database: MYSQL_..., MARIADB_..., POSTGRES_..., or TCP_... for any other service
     #[arg(long, value_name = "VERSION", default_value = "MYSQL_8_4")]
     database_version: String,
     /// Succeed when it exists already as described

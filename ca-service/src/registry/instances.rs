@@ -119,7 +119,7 @@ pub(crate) fn check_database_version(version: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "--database-version {version:?} must look like MYSQL_8_4, MARIADB_10_11 or POSTGRES_17"
+        "--database-version {version:?} must look like MYSQL_8_4, MARIADB_10_11, POSTGRES_17 or TCP_1"
     )))
 }
 
