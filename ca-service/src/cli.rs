@@ -22,7 +22,7 @@ use crate::audit::local_admin;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
-use crate::store::{Store, file, secure_directory};
+use crate::store::{Store, locate, secure_directory};
 use output::Format;
 
 /// The name that messages begin with.
@@ -79,7 +79,8 @@ impl Place {
     /// Opens the registry of that data directory.
     async fn registry(&self) -> Result<Registry> {
         secure_directory(&self.data, false)?;
-        let store = Arc::new(Store::open_complete(&file(&self.data)).await?);
+        let path = locate(&self.data, None)?;
+        let store = Arc::new(Store::open_complete(&path).await?);
         Ok(Registry::new(store, Clock::system(), local_admin()))
     }
 }

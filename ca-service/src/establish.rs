@@ -69,6 +69,9 @@ pub(crate) async fn look(data: &Path, now: Seconds) -> Result<Directory> {
         let problem = format!("another `init` is at work in {}", data.display());
         Error::Settings(vec![problem])
     })?;
+    if store::is_elsewhere(data)? {
+        return Ok(Directory::Present);
+    }
     let path = store::file(data);
     if path.exists() {
         if store::is_complete(&path).await? {

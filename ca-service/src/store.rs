@@ -5,6 +5,7 @@
 
 mod files;
 mod known;
+mod location;
 mod opened;
 mod write;
 
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 pub(crate) use files::beside;
 use known::Known;
 pub(crate) use known::is_complete;
+pub(crate) use location::{is_elsewhere, locate};
 use opened::Opened;
 pub(crate) use write::Write;
 

@@ -337,7 +337,7 @@ mod tests {
         metrics.refused_by_database(65_000);
         metrics.stranger("tls-deadline");
         let legs = Legs::default();
-        legs.took(Leg::Greeting, std::time::Duration::from_millis(200));
+        legs.took(Leg::Greeting, Duration::from_millis(200));
         metrics.opening(&legs);
         let text = metrics.encode();
         for line in [

@@ -59,6 +59,11 @@ pub(super) struct Ungrant {
 impl Grant {
     pub(super) async fn run(&self) -> Result<()> {
         let subject = &self.subject;
+        if subject.role != Role::Client && !(self.db_users.is_empty() && self.schemas.is_empty()) {
+            return Err(Error::Invalid(
+                "--db-user and --schema narrow role client only".to_owned(),
+            ));
+        }
         check_names("--db-user", &self.db_users)?;
         check_names("--schema", &self.schemas)?;
         let registry = subject.place.registry().await?;

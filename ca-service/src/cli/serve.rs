@@ -55,7 +55,8 @@ pub(crate) struct Settings {
     /// Private key of --tls-certificate, PEM; readable by the CA's user alone
     #[arg(long, value_name = "FILE", env = "CSQL_CA_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// The store [default: sqlite:DIR/store.db]
+    /// The store, where it was moved out of the data directory; every command uses it from then on [default:
+    /// sqlite:DIR/store.db]
     #[arg(long, value_name = "URL", env = "CSQL_CA_STORE")]
     store: Option<String>,
     /// Write the address that --listen became to this file
@@ -135,13 +136,17 @@ impl Serve {
         let prepared = self.read().and_then(|settings| {
             let style = settings.log_format.unwrap_or_default();
             let log = log::init(settings.log_level.as_deref(), style, log::Output::default())?;
-            Ok((Config::try_from(settings)?, log))
+            let names_store = settings.store.is_some();
+            Ok((Config::try_from(settings)?, names_store, log))
         });
-        let (config, log) = match prepared {
+        let (mut config, names_store, log) = match prepared {
             Ok(prepared) => prepared,
             Err(complaints) => return Ok(complain(PROGRAM, &complaints)),
         };
         store::secure_directory(&config.data, false)?;
+        // A default that nobody named may be elsewhere; a named place must be the remembered one.
+        let named = names_store.then_some(config.store.as_path());
+        config.store = store::locate(&config.data, named)?;
         daemon::harden::harden();
         tokio::select! {
             ended = serve::run(&config) => ended,

@@ -25,9 +25,7 @@ pub(super) async fn generate(
 ) -> Result<Response> {
     let (principal, instance) = admit(app, parts, names, Action::Connect).await?;
     let request: GenerateEphemeralCertRequest = body::read_json(app, parts, body).await?;
-    if let Some(login) = &request.access_token {
-        check_login(app, &principal, login).await?;
-    }
+    refuse_login(&request)?;
     let lifetime = request
         .valid_duration
         .as_deref()
@@ -81,14 +79,15 @@ pub(super) async fn check_key(
     app.limits.check_signing(&principal.account.id)
 }
 
-/// The second token of a passwordless login must be the same account's, and for that.
-async fn check_login(app: &App, principal: &Principal, token: &str) -> Result<()> {
-    let login = app.authn.bearer(token).await?;
-    if login.account.id == principal.account.id && login.scopes.login {
+/// Refuses a wish for automatic IAM login: a certificate alone would let the application run into a wrong password.
+fn refuse_login(request: &GenerateEphemeralCertRequest) -> Result<()> {
+    if request.access_token.as_deref().is_none_or(str::is_empty) {
         return Ok(());
     }
-    Err(Error::Denied(
-        "access_token must be a token of the same account with scope sqlservice.login".to_owned(),
+    Err(Error::Invalid(
+        "access_token is not supported: this CA has no automatic IAM database login; switch it off in the connector \
+         (enable_iam_auth, WithIAMAuthN, --auto-iam-authn) and use the database user's own password"
+            .to_owned(),
     ))
 }
 

@@ -66,15 +66,7 @@ impl Permission {
 
 /// Refuses users and schemas that no agent can check with the instance's engine.
 fn check_narrowing(instance: &Instance, permission: &Permission) -> Result<()> {
-    if !permission.is_narrowed() {
-        return Ok(());
-    }
-    if permission.role != Role::Client {
-        return Err(Error::Invalid(
-            "--db-user and --schema narrow role client only".to_owned(),
-        ));
-    }
-    if instance.engine().enforces_narrowing() {
+    if !permission.is_narrowed() || instance.engine().enforces_narrowing() {
         return Ok(());
     }
     Err(Error::Invalid(format!(

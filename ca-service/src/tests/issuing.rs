@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proto::Identity;
-use serde_json::{Value, json};
+use serde_json::json;
 use transport::tls::{
     PrivateKey, TrustRoots, verify_client_certificate, verify_server_certificate,
 };
@@ -280,32 +280,27 @@ async fn a_wished_lifetime_is_honoured_or_refused_and_never_clipped() {
 }
 
 #[tokio::test]
-async fn a_login_token_must_be_the_same_accounts_and_for_login() {
+async fn a_wish_for_automatic_iam_login_is_refused_and_not_forgotten() {
     let (world, token, caller) = compat().await;
     let pem = key().public_key_pem();
     let mut claims = caller.google_claims(&world);
     claims["scope"] = proto::admin::SCOPE_LOGIN.into();
     let login = world.post_assertion(&caller.sign(&claims)).await.body["access_token"].clone();
-    let post = async |login: &Value| {
-        let body = json!({ "public_key": pem, "access_token": login });
-        world
-            .post(&ephemeral("db1"), &token, &body)
-            .await
-            .status
-            .as_u16()
-    };
-    assert_eq!(post(&login).await, 200);
-    assert_eq!(
-        post(&json!(token)).await,
-        403,
-        "an API token is no login token"
-    );
-    assert_eq!(post(&json!("rubbish")).await, 401);
-    let other = world.caller("other", Mode::Compat).await;
-    let mut claims = other.google_claims(&world);
-    claims["scope"] = proto::admin::SCOPE_LOGIN.into();
-    let login = world.post_assertion(&other.sign(&claims)).await.body["access_token"].clone();
-    assert_eq!(post(&login).await, 403);
+    for member in ["access_token", "accessToken"] {
+        for wish in [&login, &json!(token), &json!("rubbish")] {
+            let body = json!({ "public_key": pem, member: wish });
+            let answer = world.post(&ephemeral("db1"), &token, &body).await;
+            assert_eq!(answer.google_error().0, 400, "{member}");
+            let told = answer.body.to_string();
+            assert!(told.contains("automatic IAM database login"), "{told}");
+            assert!(!told.contains(wish.as_str().unwrap()), "{told}");
+        }
+        for nothing in [json!(""), json!(null)] {
+            let body = json!({ "public_key": pem, member: nothing });
+            let answer = world.post(&ephemeral("db1"), &token, &body).await;
+            assert_eq!(answer.status, 200, "{member}: {nothing}");
+        }
+    }
 }
 
 #[tokio::test]

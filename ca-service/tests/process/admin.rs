@@ -1,6 +1,6 @@
 //! Admin commands, while the CA runs and while it does not.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -401,4 +401,35 @@ fn a_grant_that_names_schemas_says_that_statements_are_not_checked() {
         "client",
     ]);
     assert_eq!(site.json(&grant)["schemasCheckedAt"], "login");
+}
+
+#[test]
+fn a_store_elsewhere_is_the_one_of_every_command_and_a_second_one_is_refused() {
+    let site = Site::new();
+    site.account("app", "client");
+    let folder = site.path("other");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).unwrap();
+    let (own, moved) = (site.data().join("store.db"), folder.join("store.db"));
+    let store = format!("--store=sqlite:{}", moved.display());
+    std::fs::copy(&own, &moved).unwrap();
+    let (code, told) = site.fails(&["serve", "--listen=127.0.0.1:0", &store]);
+    assert_eq!(code, 64, "{told}");
+    assert!(told.contains("is another one"), "{told}");
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let from = site.data().join(file);
+        if from.exists() {
+            std::fs::rename(from, folder.join(file)).unwrap();
+        }
+    }
+    let running = site.serve(&[&store]);
+    site.ok(&["service-accounts", "disable", "app"]);
+    assert!(!own.exists(), "no second store");
+    drop(running);
+    // Without the flag, too.
+    let _running = site.serve(&[]);
+    let listed = site.json(&["service-accounts", "list"]);
+    assert_eq!(listed[0]["enabled"], false);
+    let (code, told) = site.fails(&["init"]);
+    assert_eq!(code, 1, "{told}");
 }
