@@ -242,7 +242,12 @@ fn ceilings(settings: &Settings, complaints: &mut Complaints) -> Ceilings {
         sessions_per_account: positive(
             "max-connections-per-account",
             settings.max_connections_per_account,
-            sessions,
+            (sessions / 10).max(1),
+        ),
+        logins_per_account: positive(
+            "max-logins-per-account",
+            settings.max_logins_per_account,
+            64,
         ),
         handshakes,
         // They cost what a handshake in progress does, and wait in its place.

@@ -85,10 +85,28 @@ async fn session(
     handshake: OwnedSemaphorePermit,
 ) -> Result<Ended, SessionError> {
     let agent = &direct.agent;
+    let peer = record.peer().addr;
+    let address = peer.map(|addr| addr.ip());
+    let source = agent.limits.handshake(Via::Direct, address);
+    let source = source.ok_or_else(|| agent.limits.crowded())?;
+    let gone = source.gone.clone();
+    let room = (handshake, source);
+    let session = opened(direct, socket, record, room);
+    // Its room is given back, and no newer client's any more, once it has logged in.
+    let ended = gone.run_until_cancelled(session).await;
+    ended.unwrap_or(Err(SessionError::Crowded))
+}
+
+/// The rest of it, which ends early where a newer client needs the room before the login.
+async fn opened<R>(
+    direct: &Direct,
+    socket: &mut Socket,
+    record: &Record,
+    unauthenticated: R,
+) -> Result<Ended, SessionError> {
+    let agent = &direct.agent;
     let within = |limit| Instant::now() + limit;
     let peer = record.peer().addr;
-    let source = agent.limits.handshake(peer.map(|addr| addr.ip()));
-    let source = source.ok_or_else(|| agent.limits.crowded_source())?;
     let login = turn(direct).await?;
     if has_left(socket, Duration::ZERO).await {
         return Err(SessionError::Left);
@@ -105,7 +123,7 @@ async fn session(
     let deadline = within(agent.deadlines.direct_login);
     let rules = rules(direct, &door);
     let ends = (&mut *socket, &mut database);
-    let room = (handshake, source, login);
+    let room = (unauthenticated, login);
     converse(agent, record, rules, room, ends, deadline).await
 }
 

@@ -72,6 +72,9 @@ pub(crate) enum SessionError {
     /// It has gone while it waited for its turn.
     #[error("the client left before its turn to log in")]
     Left,
+    /// A newer client has needed its room before it logged in.
+    #[error("a newer connection has taken its room before it logged in")]
+    Crowded,
     /// Its opening frame is wrong or missing.
     #[error("no opening frame")]
     Preamble(#[from] PreambleError),
@@ -91,6 +94,7 @@ impl SessionError {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Left => "left",
+            Self::Crowded => "crowded",
             Self::Preamble(PreambleError::Deadline) => "frame-deadline",
             Self::Preamble(PreambleError::Closed | PreambleError::Io(_)) => "frame-closed",
             Self::Preamble(PreambleError::Violation(_)) => "frame-violation",
@@ -103,7 +107,7 @@ impl SessionError {
     /// Whose fault.
     pub(crate) fn blame(&self) -> Blame {
         match self {
-            Self::Left => Blame::Application,
+            Self::Left | Self::Crowded => Blame::Application,
             Self::Preamble(_) => Blame::Peer,
             Self::Refused(refusal) if refusal.code == Code::CaUnreachable => Blame::Authority,
             Self::Refused(refusal) if refusal.code == Code::NotServed => Blame::Ours,
@@ -118,7 +122,7 @@ impl SessionError {
     /// Paths and addresses of the agent's machine stay in the agent's log.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Left => None,
+            Self::Left | Self::Crowded => None,
             Self::Preamble(error) => error.refusal(),
             Self::Refused(refusal) => Some(refusal.clone()),
             Self::Database(error) => Some(database_unreachable(error)),

@@ -1,17 +1,25 @@
 //! Room for one more: permits that sessions own, so that they come back whatever ends the session.
 
+mod handshakes;
+mod logins;
 mod spares;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+pub(crate) use handshakes::HandshakePermit;
+use handshakes::Handshakes;
+use logins::Logins;
 use proto::{AccountName, Code, Refusal};
 pub(crate) use spares::SparePermit;
 use spares::Spares;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use transport::accept::Source;
+
+use crate::metrics::Via;
 
 /// How much the agent lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +28,8 @@ pub(crate) struct Ceilings {
     pub(crate) sessions: usize,
     /// Sessions of one account at once.
     pub(crate) sessions_per_account: usize,
+    /// Logins of one account in progress.
+    pub(crate) logins_per_account: usize,
     /// Handshakes in progress.
     pub(crate) handshakes: usize,
     /// Handshakes in progress from one address.
@@ -36,7 +46,9 @@ pub(crate) struct Limits {
     ceilings: Ceilings,
     sessions: Arc<Semaphore>,
     accounts: Arc<Counts<AccountName>>,
-    sources: Arc<Counts<Source>>,
+    logins: Logins,
+    tunnels: Arc<Handshakes>,
+    direct: Arc<Handshakes>,
     spares: Spares,
 }
 
@@ -50,11 +62,14 @@ pub(crate) struct SessionPermit {
 impl Limits {
     /// All the room.
     pub(crate) fn new(ceilings: Ceilings) -> Self {
+        let handshakes = || Handshakes::new(ceilings.handshakes, ceilings.handshakes_per_source);
         Self {
             ceilings,
             sessions: Arc::new(Semaphore::new(ceilings.sessions)),
             accounts: Arc::default(),
-            sources: Arc::default(),
+            logins: Logins::new(ceilings.logins_per_account),
+            tunnels: handshakes(),
+            direct: handshakes(),
             spares: Spares::new(ceilings.spares, ceilings.spares_per_account),
         }
     }
@@ -64,22 +79,37 @@ impl Limits {
         self.spares.take(account)
     }
 
-    /// Room for one more handshake from an address; a peer without one (a Unix socket) always has it.
-    pub(crate) fn handshake(&self, source: Option<IpAddr>) -> Option<Option<Counted<Source>>> {
-        let Some(source) = source else {
-            return Some(None);
+    /// Room for one more unauthenticated peer; the oldest makes room where it is short.
+    pub(crate) fn handshake(&self, via: Via, address: Option<IpAddr>) -> Option<HandshakePermit> {
+        let room = match via {
+            Via::Tunnel => &self.tunnels,
+            Via::Direct => &self.direct,
         };
-        self.sources
-            .take(Source::of(source), self.ceilings.handshakes_per_source)
-            .map(Some)
+        room.enter(address.map(Source::of))
     }
 
-    /// What somebody is told whose address has no room for one more.
-    pub(crate) fn crowded_source(&self) -> Refusal {
+    /// Room for one more login of an account, which may have to wait for its turn.
+    pub(crate) async fn login(
+        &self,
+        account: &AccountName,
+        patience: Duration,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = self.logins.enter(account, patience).await;
+        permit.ok_or_else(|| {
+            too_many(
+                "this account has too many logins in progress",
+                "--max-logins-per-account",
+                self.logins.most_of_one,
+            )
+        })
+    }
+
+    /// Refuses a peer for which nobody makes room.
+    pub(crate) fn crowded(&self) -> Refusal {
         too_many(
-            "this address has too many logins in progress",
-            "--max-handshakes-per-source",
-            self.ceilings.handshakes_per_source,
+            "too many logins are in progress",
+            "--max-handshakes",
+            self.ceilings.handshakes,
         )
     }
 
@@ -177,6 +207,7 @@ mod tests {
         Limits::new(Ceilings {
             sessions: 3,
             sessions_per_account: 2,
+            logins_per_account: 1,
             handshakes: 9,
             handshakes_per_source: 1,
             spares: 3,
@@ -205,34 +236,20 @@ mod tests {
         assert!(limits.session(&b).is_ok());
     }
 
-    #[test]
-    fn one_address_does_not_take_the_room_of_another() {
+    #[tokio::test(start_paused = true)]
+    async fn logins_of_one_account_wait_for_their_turn_and_not_for_ever() {
         let limits = limits();
-        let (a, b) = (Some([127, 0, 0, 1].into()), Some([127, 0, 0, 2].into()));
-        let held = limits.handshake(a);
-        assert!(held.is_some());
-        assert!(limits.handshake(a).is_none());
-        assert!(limits.handshake(b).is_some());
-        drop(held);
-        assert!(limits.handshake(a).is_some());
-        assert_eq!(limits.sources.0.lock().unwrap().len(), 0);
-    }
-
-    #[test]
-    fn all_addresses_of_one_ipv6_network_are_one_source() {
-        let limits = limits();
-        let source = |text: &str| Some(text.parse().unwrap());
-        let _held = limits.handshake(source("2001:db8::1"));
-        assert!(limits.handshake(source("2001:db8::ffff:2")).is_none());
-        assert!(limits.handshake(source("2001:db8:0:1::1")).is_some());
-        let _mapped = limits.handshake(source("::ffff:10.0.0.1"));
-        assert!(limits.handshake(source("10.0.0.1")).is_none());
-    }
-
-    #[test]
-    fn a_peer_without_an_address_always_has_room() {
-        let limits = limits();
-        let held: Vec<_> = (0..5).map(|_| limits.handshake(None)).collect();
-        assert!(held.iter().all(Option::is_some));
+        let (a, b) = (account("a"), account("b"));
+        let patience = Duration::from_secs(2);
+        let first = limits.login(&a, patience).await.unwrap();
+        let refusal = limits.login(&a, patience).await.unwrap_err();
+        assert_eq!(refusal.code, Code::Limit);
+        assert!(
+            refusal.hint.contains("--max-logins-per-account (1)"),
+            "{refusal}"
+        );
+        assert!(limits.login(&b, patience).await.is_ok());
+        let (waits, ()) = tokio::join!(limits.login(&a, patience), async { drop(first) });
+        assert!(waits.is_ok());
     }
 }

@@ -153,9 +153,17 @@ fn agent(
     })
 }
 
+/// Connections beyond the bound on handshakes that wait to make room: the tasks that are sent away end soon, not at once.
+const LEAVING: usize = 1024;
+
+fn hard_bound(handshakes: usize) -> Arc<Semaphore> {
+    let most = handshakes.saturating_add(LEAVING);
+    Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
+}
+
 /// Accepts until the drain begins.
 async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessions: &Crew) {
-    let permits = Arc::new(Semaphore::new(handshakes));
+    let permits = hard_bound(handshakes);
     accept_loop(
         listener,
         permits,
@@ -212,7 +220,7 @@ fn directs(
 
 /// Accepts MySQL clients until the drain begins.
 async fn accept_direct(listener: Listener, direct: Direct, handshakes: usize, sessions: Crew) {
-    let permits = Arc::new(Semaphore::new(handshakes));
+    let permits = hard_bound(handshakes);
     let agent = &direct.agent;
     accept_loop(
         listener,

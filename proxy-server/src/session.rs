@@ -65,15 +65,24 @@ pub(crate) async fn run(
     let legs = Legs::default();
     legs.since(Leg::Accept, accepted);
     let begun = Instant::now();
-    let Some(source) = agent.limits.handshake(peer.addr.map(|addr| addr.ip())) else {
-        agent.metrics.stranger("limit-per-source");
+    let address = peer.addr.map(|addr| addr.ip());
+    let Some(source) = agent.limits.handshake(Via::Tunnel, address) else {
+        agent.metrics.stranger("limit");
         return;
     };
     let deadline = begun + agent.deadlines.tls;
-    agent.served.freshen(deadline).await;
     // Boxes for what is over soon: a session lives for hours, and its opening's memory not longer than that.
-    match Box::pin(agent.tls.accept(socket, deadline)).await {
+    let shaken = Box::pin(source.gone.run_until_cancelled(async {
+        agent.served.freshen(deadline).await;
+        agent.tls.accept(socket, deadline).await
+    }));
+    let Some(shaken) = shaken.await else {
+        agent.metrics.stranger("crowded");
+        return;
+    };
+    match shaken {
         Ok(mut tls) => {
+            source.authenticated();
             legs.since(Leg::Tls, begun);
             let room = (handshake, source);
             let Some(begun) = Box::pin(spare::wait(&agent, &mut tls, room)).await else {
@@ -124,6 +133,8 @@ async fn tunnel<R>(
     let lap = Instant::now();
     let (instance, admitted) = admit(agent, tls, hello.as_ref())?;
     let _permit = agent.limits.session(&tls.identity.account)?;
+    let turn = agent.deadlines.turn;
+    let login = agent.limits.login(&tls.identity.account, turn).await?;
     record.admitted(&admitted);
     record.legs.since(Leg::Policy, lap);
     let source = source(record.peer(), hello.as_ref());
@@ -146,7 +157,7 @@ async fn tunnel<R>(
         agent,
         record,
         rules,
-        (),
+        login,
         (stream, &mut database),
         login_deadline,
     )

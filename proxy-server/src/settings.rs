@@ -177,7 +177,7 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
 
-    /// Most sessions of one service account at once [default: as --max-connections]
+    /// Most sessions of one service account at once [default: a tenth of --max-connections]
     #[arg(
         long,
         env = "CSQL_SERVER_MAX_CONNECTIONS_PER_ACCOUNT",
@@ -185,7 +185,11 @@ pub struct Settings {
     )]
     pub max_connections_per_account: Option<usize>,
 
-    /// Most handshakes in progress; a connection beyond is closed [default: 4096]
+    /// Most sessions of one service account that have not logged in yet; one beyond waits 2s for its turn [default: 64]
+    #[arg(long, env = "CSQL_SERVER_MAX_LOGINS_PER_ACCOUNT", value_name = "N")]
+    pub max_logins_per_account: Option<usize>,
+
+    /// Most handshakes in progress; for a connection beyond, the oldest is closed [default: 4096]
     #[arg(long, env = "CSQL_SERVER_MAX_HANDSHAKES", value_name = "N")]
     pub max_handshakes: Option<usize>,
 
@@ -261,6 +265,7 @@ daemon::overlay!(Settings {
     http_port,
     max_connections,
     max_connections_per_account,
+    max_logins_per_account,
     max_handshakes,
     max_handshakes_per_source,
     handshake_timeout,

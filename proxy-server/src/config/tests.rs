@@ -24,7 +24,7 @@ fn little_must_be_said_and_the_rest_has_defaults() {
     let config = Config::new(good(), true).unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:3307");
     assert_eq!(config.http, None);
-    assert_eq!(config.ceilings.sessions_per_account, 10_000);
+    assert_eq!(config.ceilings.sessions_per_account, 1000);
     assert_eq!(config.drain.as_secs(), 25);
 }
 

@@ -85,7 +85,7 @@ async fn the_ceiling_of_sessions_is_told_with_the_version_that_the_database_last
 }
 
 #[tokio::test]
-async fn one_address_has_its_ceiling() {
+async fn the_newest_client_of_an_address_takes_the_room_of_its_oldest() {
     let ca = Ca::start().await;
     let database = Database::start(Manner::Mysql).await;
     let agent = Agent::start(Settings {
@@ -94,9 +94,10 @@ async fn one_address_has_its_ceiling() {
     })
     .await;
     let _silent = connect(&agent).await;
-    let (number, _, _) = told(&ca, &agent).await;
-    assert_eq!(number, 1040);
-    assert_eq!(database.seen(), 1);
+    let _greeted = connect(&agent).await;
+    assert_eq!(database.seen(), 2);
+    let crowded = "csql_server_sessions_refused_total{kind=\"crowded\",listener=\"direct\"}";
+    eventually(async || (agent.metric(crowded).await == 1).then_some(())).await;
 }
 
 #[tokio::test]
