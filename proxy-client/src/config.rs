@@ -161,7 +161,11 @@ impl Config {
         let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
         let proxies = checks::proxies(environment, &mut complaints);
-        let project = credentials.as_ref().and_then(credentials::Chosen::project);
+        // Credentials that were refused leave no project: short names are not a second complaint.
+        let project = match &credentials {
+            Some(credentials) => credentials.project(),
+            None => Some("unknown"),
+        };
         let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
             .ca_certificate

@@ -32,8 +32,8 @@ pub enum ServeError {
     /// The key file does not do.
     #[error("the key file {path} {problem}")]
     Credentials {
-        /// Where.
-        path: PathBuf,
+        /// Its path, as far as that is no secret.
+        path: String,
         /// What is wrong with it.
         problem: String,
     },

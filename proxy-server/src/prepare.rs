@@ -11,6 +11,7 @@ use proto::Engine;
 use proto::mysql::RsaKey;
 use rustix::process::geteuid;
 use transport::accept::name_holder;
+use transport::authority::credentials::shown;
 use transport::authority::{Credentials, CredentialsError};
 use transport::tls::PrivateKey;
 
@@ -21,6 +22,10 @@ use crate::material::Files;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// A person's login is no service account, which alone can have role agent.
+const USERS_LOGIN: &str = "is a user's login (gcloud auth application-default login); the agent needs the key file of a \
+    service account: cloudsql-ca service-accounts create";
 
 /// What [`crate::serve()`] works with.
 pub struct Prepared {
@@ -59,15 +64,16 @@ fn credentials(config: &Config) -> Result<Credentials, ServeError> {
     } else {
         Credentials::read_private(path)
     };
-    read.map_err(|error| ServeError::Credentials {
-        problem: match error {
-            CredentialsError::Exposed { .. } => {
-                format!("{error}, or say --allow-insecure-key-file")
-            }
-            other => other.to_string(),
-        },
-        path: path.clone(),
-    })
+    let problem = match read {
+        Ok(Credentials::AuthorizedUser(_)) => USERS_LOGIN.to_owned(),
+        Ok(credentials) => return Ok(credentials),
+        Err(error @ CredentialsError::Exposed { .. }) => {
+            format!("{error}, or say --allow-insecure-key-file")
+        }
+        Err(error) => error.to_string(),
+    };
+    let path = shown(path);
+    Err(ServeError::Credentials { path, problem })
 }
 
 /// Prepares. Call it while the program has one thread, if it is to become another user.

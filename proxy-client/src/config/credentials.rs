@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use daemon::environment::Environment;
 use daemon::settings::Complaints;
 use tracing::warn;
-use transport::authority::credentials::METADATA_HOST;
+use transport::authority::credentials::{METADATA_HOST, shown};
 use transport::authority::{Credentials, CredentialsError};
 
 use crate::settings::Settings;
@@ -70,6 +70,7 @@ pub(super) fn choose(
         return None;
     }
     if let Some(token) = &settings.token {
+        complaints.check("token", checked_token(token))?;
         let token = Credentials::StaticToken(token.clone().into());
         return Some(Chosen::of_no_file(token));
     }
@@ -81,6 +82,21 @@ pub(super) fn choose(
         return parsed.map(Chosen::of_no_file);
     }
     default_credentials(environment, is_strict, complaints)
+}
+
+/// A token goes into a header: whatever is not one is told without its text.
+fn checked_token(token: &str) -> Result<(), &'static str> {
+    match token {
+        "" => Err("is empty: give an access token, or another kind of credentials"),
+        _ if token.starts_with('{') => {
+            Err("is the content of a file and no token: give a key file with --credentials-file")
+        }
+        _ if token.starts_with('/') => Err("is a path and no token: give the token itself"),
+        _ if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        _ => Err(
+            "has a blank, a line break or a letter that no token has: give the token alone, without \"Bearer\"",
+        ),
+    }
 }
 
 fn default_credentials(
@@ -120,7 +136,7 @@ fn well_known(environment: &Environment) -> Option<PathBuf> {
 /// Kubernetes mounts secrets for everybody, and whoever comes from Google's proxy changes the image and nothing else:
 /// a file that others may read is warned about, and refused only to who asks for that.
 fn read(key: &str, path: &Path, is_strict: bool, complaints: &mut Complaints) -> Option<Chosen> {
-    let key = format!("{key} {}", path.display());
+    let key = format!("{key} {}", shown(path));
     let (read, exposed) = match Credentials::read_private(path) {
         Err(error @ CredentialsError::Exposed { mode, .. }) if !is_strict => {
             warn!(

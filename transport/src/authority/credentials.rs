@@ -1,14 +1,20 @@
 //! Who we are towards the CA: a key file, a token, or what the machine we run on can vouch for.
 
+mod error;
+mod foreign;
+mod text;
+
 use std::path::Path;
 
 use proto::key_file::KeyFile;
 use secrecy::SecretString;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::GOOGLE_UNIVERSE;
 use super::assertion::Signer;
 use super::exposure::exposed;
+pub use error::CredentialsError;
 
 /// The metadata server's address on Google's machines.
 pub const METADATA_HOST: &str = "metadata.google.internal";
@@ -48,77 +54,6 @@ pub struct AuthorizedUser {
     pub(super) token_uri: Option<String>,
 }
 
-/// Credentials cannot be used. The texts show no part of the file's content.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}; check the path and that this user may read it")]
-    Unreadable {
-        /// Where.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Others may read it.
-    #[error(
-        "may be read by others (mode {mode:o}), who could be this account with it; run: chmod 600 {path}"
-    )]
-    Exposed {
-        /// Where.
-        path: String,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Nothing is in it.
-    #[error("is empty; write the key file again")]
-    Empty,
-    /// It ends too early, as when its writer was interrupted.
-    #[error("is cut off at line {line}: the JSON does not end; copy the whole file again")]
-    CutOff {
-        /// The last line.
-        line: usize,
-    },
-    /// It is no JSON.
-    #[error(
-        "is not JSON (line {line}, column {column}); give the .json key file, not a certificate or its path"
-    )]
-    NotJson {
-        /// Where.
-        line: usize,
-        /// Where.
-        column: usize,
-    },
-    /// It is JSON of some other kind.
-    #[error("has type {found:?}; a key file has type \"service_account\"")]
-    WrongType {
-        /// What it says.
-        found: String,
-    },
-    /// A member is missing or empty.
-    #[error("has no {member}; make a new key with `cloudsql-ca keys create`")]
-    Missing {
-        /// Which.
-        member: &'static str,
-    },
-    /// The private key does not sign.
-    #[error(
-        "has a private_key that is not an RSA key in PEM; make a new key with `cloudsql-ca keys create`"
-    )]
-    BadKey,
-    /// A member has a wrong type.
-    #[error(
-        "does not have the members of a key file with text in each; make a new key with `cloudsql-ca keys create`"
-    )]
-    BadShape,
-}
-
-/// What all kinds of files have.
-#[derive(Deserialize)]
-struct Kind {
-    #[serde(rename = "type", default)]
-    kind: String,
-}
-
 impl Credentials {
     /// Reads a file in one of Google's formats.
     ///
@@ -138,44 +73,54 @@ impl Credentials {
 
     fn open(path: &Path, private: bool) -> Result<Self, CredentialsError> {
         use std::io::Read as _;
-        let unreadable = |source| CredentialsError::Unreadable {
-            path: path.display().to_string(),
-            source,
-        };
+        if is_content(path) {
+            return Err(CredentialsError::NotAPath);
+        }
+        let unreadable = |source| CredentialsError::Unreadable { source };
         let file = std::fs::File::open(path).map_err(unreadable)?;
+        let about = file.metadata().map_err(unreadable)?;
+        if about.is_dir() {
+            return Err(CredentialsError::Directory);
+        }
         // Of the open file: its name may mean another one by now.
-        if private && let Some(mode) = exposed(&file.metadata().map_err(unreadable)?) {
+        if private && let Some(mode) = exposed(&about) {
             return Err(CredentialsError::Exposed {
                 path: path.display().to_string(),
                 mode,
             });
         }
-        let mut text = String::new();
-        file.take(MAX_FILE)
-            .read_to_string(&mut text)
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        Self::parse(&text)
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(CredentialsError::TooLong);
+        }
+        Self::of_bytes(&bytes)
     }
 
-    /// Reads the content of such a file.
+    /// Reads the content of such a file, in any wrapping that has one meaning: see [`text`].
     ///
     /// # Errors
     /// [`CredentialsError`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, CredentialsError> {
-        if text.trim().is_empty() {
-            return Err(CredentialsError::Empty);
-        }
-        let kind: Kind = from_json(text)?;
-        match kind.kind.as_str() {
+        Self::of_bytes(text.as_bytes())
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Result<Self, CredentialsError> {
+        let json = text::json(bytes)?;
+        let members: foreign::Members = from_json(&json)?;
+        match members.of_type.as_str() {
             "service_account" => {
-                let account = ServiceAccount::new(from_json(text)?)?;
+                let account = ServiceAccount::new(from_json(&json)?)?;
                 Ok(Self::KeyFile(Box::new(account)))
             }
-            "authorized_user" => Ok(Self::AuthorizedUser(from_json(text)?)),
-            "" => Err(CredentialsError::Missing { member: "type" }),
-            other => Err(CredentialsError::WrongType {
-                found: other.chars().take(40).collect(),
-            }),
+            "authorized_user" => match from_json(&json) {
+                Ok(user) => Ok(Self::AuthorizedUser(user)),
+                Err(_) => Err(CredentialsError::BadLogin),
+            },
+            "" => Err(foreign::untyped(&members)),
+            other => Err(foreign::typed(other)),
         }
     }
 
@@ -241,8 +186,12 @@ impl ServiceAccount {
             }
             GOOGLE_TOKEN_URI.clone_into(&mut file.token_uri);
         }
-        let signer = Signer::new(&file.private_key, &file.private_key_id)?;
+        let private_key = text::pem(&file.private_key);
         zeroize::Zeroize::zeroize(&mut file.private_key);
+        let signer = Signer::new(&private_key, &file.private_key_id)?;
+        file.csql_root_certificate = file
+            .csql_root_certificate
+            .map(|pem| text::pem(&pem).as_str().to_owned());
         Ok(Self { file, signer })
     }
 
@@ -270,11 +219,40 @@ fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, CredentialsE
     use serde_json::error::Category;
     serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Eof => CredentialsError::CutOff { line: error.line() },
-        // A missing member or a number in place of a text: serde's own words could quote the content.
-        Category::Data => CredentialsError::BadShape,
+        Category::Data => member(&error.to_string()),
         Category::Syntax | Category::Io => CredentialsError::NotJson {
             line: error.line(),
             column: error.column(),
         },
     })
+}
+
+/// The error of a missing member, or of a wrong one: serde's own words could quote the content.
+fn member(said: &str) -> CredentialsError {
+    let mut members = ["private_key", "client_email"].into_iter();
+    let is_missing = |member: &&str| said.starts_with(&format!("missing field `{member}`"));
+    match members.find(is_missing) {
+        Some(member) => CredentialsError::Missing { member },
+        None => CredentialsError::BadShape,
+    }
+}
+
+/// Whether the content of a key file, or an encoding of it, was given as a path.
+fn is_content(path: &Path) -> bool {
+    const LONGEST_NAME: usize = 255;
+    let text = path.to_string_lossy();
+    let text = text.trim_start();
+    text.contains('\n')
+        || text.starts_with(['{', '"', '\''])
+        || text.starts_with("-----BEGIN")
+        || text.split('/').any(|name| name.len() > LONGEST_NAME)
+        || (text.starts_with("ey") && text.len() > LONGEST_NAME)
+}
+
+/// A path as messages show it: content that was given in its place is a secret.
+pub fn shown(path: &Path) -> String {
+    match is_content(path) {
+        true => "(not a path)".to_owned(),
+        false => path.display().to_string(),
+    }
 }

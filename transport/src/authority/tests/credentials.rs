@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::fake::{google_key_file, our_key_file, rsa};
-use crate::authority::{Credentials, CredentialsError};
+use crate::authority::Credentials;
 
 fn refusal(text: &str) -> String {
     Credentials::parse(text)
@@ -49,26 +49,263 @@ fn a_key_file_cut_off_anywhere_is_refused_and_none_of_it_is_shown() {
     }
 }
 
+/// The content of a key file in the forms in which people have it.
+fn forms() -> Vec<(&'static str, Vec<u8>)> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    let value = our_key_file("https://ca.example");
+    let (compact, pretty) = (value.to_string(), format!("{value:#}"));
+    let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        text.encode_utf16().flat_map(unit).collect()
+    };
+    let key_with = |line_break: &str| {
+        let mut value = value.clone();
+        let pem = value["private_key"].as_str().unwrap();
+        value["private_key"] = pem.trim_end().replace('\n', line_break).into();
+        value.to_string()
+    };
+    let encoded = STANDARD.encode(&pretty);
+    let lines: Vec<&str> = encoded
+        .as_bytes()
+        .chunks(76)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let text = |text: &str| text.as_bytes().to_vec();
+    vec![
+        ("as it is", text(&pretty)),
+        ("CRLF", text(&pretty.replace('\n', "\r\n"))),
+        ("blanks around", text(&format!("\n\r\n \t{pretty}\n\n"))),
+        ("UTF-8 with BOM", text(&format!("\u{FEFF}{pretty}\r\n"))),
+        (
+            "UTF-16 LE with BOM",
+            [vec![0xFF, 0xFE], utf16(&pretty, u16::to_le_bytes)].concat(),
+        ),
+        (
+            "UTF-16 BE with BOM",
+            [vec![0xFE, 0xFF], utf16(&pretty, u16::to_be_bytes)].concat(),
+        ),
+        ("UTF-16 LE", utf16(&pretty, u16::to_le_bytes)),
+        ("UTF-16 BE", utf16(&compact, u16::to_be_bytes)),
+        ("single quotes", text(&format!("'{compact}'\n"))),
+        ("double quotes", text(&format!("\"{pretty}\""))),
+        (
+            "a JSON string",
+            text(&serde_json::Value::from(pretty.clone()).to_string()),
+        ),
+        (
+            "quotes escaped",
+            text(&compact.replace('\\', "\\\\").replace('"', "\\\"")),
+        ),
+        (
+            "real line breaks in the key",
+            text(&pretty.replace("\\n", "\n")),
+        ),
+        ("real CRLF in the key", text(&pretty.replace("\\n", "\r\n"))),
+        (
+            "line breaks between members as escapes",
+            text(&pretty.replace('\n', "\\n")),
+        ),
+        (
+            "line breaks of the key escaped twice",
+            text(&compact.replace("\\n", "\\\\n")),
+        ),
+        (
+            "line breaks of the key escaped three times",
+            text(&compact.replace("\\n", "\\\\\\\\n")),
+        ),
+        ("blanks for line breaks of the key", text(&key_with(" "))),
+        ("no line breaks in the key", text(&key_with(""))),
+        ("base64", text(&encoded)),
+        ("base64 in lines", text(&lines.join("\n"))),
+        ("base64 in quotes", text(&format!("\"{encoded}\"\n"))),
+        (
+            "base64 without padding",
+            text(&STANDARD_NO_PAD.encode(&compact)),
+        ),
+        ("base64 for URLs", text(&URL_SAFE.encode(&pretty))),
+        ("base64 twice", text(&STANDARD.encode(&encoded))),
+        (
+            "base64 of UTF-16",
+            text(&STANDARD.encode(utf16(&pretty, u16::to_le_bytes))),
+        ),
+        (
+            "a data URL",
+            text(&format!("data:application/json;base64,{encoded}")),
+        ),
+    ]
+}
+
 #[test]
-fn what_is_not_a_key_file_is_refused_with_what_to_do() {
-    assert!(refusal("  \n").contains("is empty"));
-    assert!(refusal("-----BEGIN CERTIFICATE-----").contains("is not JSON (line 1"));
-    assert!(refusal("/etc/key.json").contains("is not JSON"));
-    assert!(refusal("{}").contains("has no type"));
-    let external = refusal(r#"{"type":"external_account"}"#);
-    assert!(external.contains("external_account") && external.contains("service_account"));
-    assert!(
-        refusal(r#"{"type":"service_account","private_key":7}"#).contains("members of a key file")
-    );
+fn a_key_file_is_read_in_every_form_that_has_one_meaning() {
+    for (form, content) in forms() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&content).unwrap();
+        let read = Credentials::read(file.path()).map_err(|error| error.to_string());
+        let account = read
+            .as_ref()
+            .map(Credentials::account)
+            .map_err(String::as_str);
+        assert_eq!(account, Ok(Some("app@demo.iam.example")), "{form}");
+        if let Ok(text) = std::str::from_utf8(&content) {
+            assert!(Credentials::parse(text).is_ok(), "{form}");
+        }
+    }
+}
+
+#[test]
+fn a_root_in_a_key_file_has_its_line_breaks_however_they_were_written() {
+    let root = "-----BEGIN CERTIFICATE-----\nTUlJQg==\n-----END CERTIFICATE-----\n";
+    for (line_break, copies) in [("\n", 1), ("\\n", 2), (" ", 2), ("\r\n", 1), ("", 1)] {
+        let mut file = our_key_file("https://ca.example");
+        file["csql_root_certificate"] = root.repeat(copies).replace('\n', line_break).into();
+        let credentials = Credentials::parse(&file.to_string()).unwrap();
+        assert_eq!(
+            credentials.root_pem(),
+            Some(root.repeat(copies)),
+            "{line_break:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_a_key_file_is_named_with_its_own_remedy() {
+    const CANARY: &str = "canary0123456789";
+    for (content, expected) in [
+        ("  \n", "is empty"),
+        ("\u{FEFF}", "is empty"),
+        ("\"\"", "not JSON"),
+        (
+            "-----BEGIN CERTIFICATE-----\ncanary0123456789",
+            "is a certificate in PEM",
+        ),
+        (
+            "-----BEGIN PRIVATE KEY-----\ncanary0123456789",
+            "is a private key in PEM alone",
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----",
+            "is a private key in PEM alone",
+        ),
+        ("AIzacanary0123456789", "is an API key"),
+        (
+            "ya29.canary0123456789",
+            "is a token; cloudsql-proxy takes it with --token",
+        ),
+        (
+            "eyJhbGciOiJSUzI1NiJ9.canary0123456789.canary0123456789",
+            "is a token",
+        ),
+        (
+            "/etc/key.json",
+            "is a path where the content belongs; give it with --credentials-file",
+        ),
+        ("~/keys/app", "is a path"),
+        ("key.json\n", "is a path"),
+        ("${KEY}", "placeholder"),
+        ("$(cat canary0123456789)", "placeholder"),
+        ("{{ .Values.key }}", "placeholder"),
+        ("<html>canary0123456789", "HTML"),
+        ("[]", "is a JSON list"),
+        (
+            "type: service_account\nprivate_key: canary0123456789",
+            "is not JSON; give the .json key file",
+        ),
+        ("canary0123456789", "is not JSON"),
+        ("{}", "has no type"),
+        ("{\"type\":\"\"}", "has no type"),
+        ("{\"type\":7}", "members of a key file"),
+        (
+            r#"{"type":"external_account"}"#,
+            "is a workload identity file",
+        ),
+        (
+            r#"{"type":"impersonated_service_account"}"#,
+            "is an impersonation",
+        ),
+        (
+            r#"{"type":"gdch_service_account"}"#,
+            "has type \"gdch_service_account\"",
+        ),
+        (
+            r#"{"type":"Canary0123456789canary0123456789"}"#,
+            "not a plain word",
+        ),
+        (
+            r#"{"type":"authorized_user","client_secret":"canary0123456789"}"#,
+            "gcloud auth application-default login",
+        ),
+        (
+            r#"{"installed":{"client_secret":"canary0123456789"}}"#,
+            "the secret of an OAuth client",
+        ),
+        (r#"{"web":{}}"#, "the secret of an OAuth client"),
+        (r#"{"access_token":"canary0123456789"}"#, "--token"),
+        (
+            r#"{"kind":"Secret","data":{"key.json":"canary0123456789"}}"#,
+            "a Kubernetes object",
+        ),
+        (
+            r#"{"type":"service_account","private_key":7}"#,
+            "members of a key file",
+        ),
+        (
+            r#"{"type":"service_account"} canary0123456789"#,
+            "is not JSON (line 1, column 28)",
+        ),
+        (r#"{"type":"service_account",}"#, "is not JSON (line 1"),
+    ] {
+        let found = refusal(content);
+        assert!(found.contains(expected), "{content}: {found}");
+        assert!(!found.contains(CANARY), "{content}: {found}");
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_is_named_with_its_own_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &std::path::Path| {
+        let read = Credentials::read(path).err().expect("read");
+        read.to_string()
+    };
+    assert!(refused(folder.path()).contains("is a directory"));
+    let path = folder.path().join("key");
+    for (content, expected) in [
+        (
+            &[0x30, 0x82, 0x0A, 0x10, 0xFF][..],
+            "is binary (a P12 key, perhaps)",
+        ),
+        (&[0xFF, 0xFE, 0x7B][..], "is binary"),
+        (&[b' '; 300 * 1024][..], "is longer than 256 KiB"),
+        (b"", "is empty"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let found = refused(&path);
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn the_content_of_a_key_file_in_place_of_its_path_is_never_shown() {
+    for (form, content) in forms() {
+        let Ok(content) = String::from_utf8(content) else {
+            continue;
+        };
+        let path = std::path::Path::new(&content);
+        let found = Credentials::read(path).err().expect("read").to_string();
+        assert!(found.contains("not its path"), "{form}: {found}");
+        assert_eq!(
+            crate::authority::credentials::shown(path),
+            "(not a path)",
+            "{form}"
+        );
+    }
 }
 
 #[test]
 fn a_missing_member_and_a_key_that_does_not_sign_are_named() {
     for member in ["private_key", "client_email"] {
-        assert!(
-            without(member).contains("members of a key file"),
-            "{member}"
-        );
+        let found = without(member);
+        assert!(found.contains(&format!("has no {member}")), "{found}");
     }
     assert!(without("token_uri").contains("has no token_uri"));
     for bad in ["x".to_owned(), rsa().private_pem.replace('M', "N")] {
@@ -79,17 +316,13 @@ fn a_missing_member_and_a_key_that_does_not_sign_are_named() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn a_file_that_cannot_be_read_is_told_with_the_kernels_answer() {
     let missing = Credentials::read("/nonexistent/key.json".as_ref());
     let text = missing.err().expect("read").to_string();
     assert!(
-        text.contains("/nonexistent/key.json") && text.contains("check the path"),
+        text.contains("No such file") && text.contains("check the path"),
         "{text}"
     );
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&[0xFF, 0xFE]).unwrap();
-    let binary = Credentials::read(file.path());
-    assert!(matches!(binary, Err(CredentialsError::Unreadable { .. })));
 }
 
 #[test]
