@@ -121,8 +121,7 @@ impl Http {
     /// What failed; where a proxy stands on the way and no connection came about, which one.
     fn on_the_way(&self, url: &str, trouble: &Trouble) -> Failure {
         let url = Url::parse(url).ok();
-        let host = url.as_ref().and_then(Url::host_str);
-        let proxy = host.and_then(|host| self.proxies.of_https(host));
+        let proxy = url.as_ref().and_then(|url| self.proxies.of_https(url));
         match (proxy, trouble) {
             (Some(proxy), Trouble::Request(error)) if error.is_connect() => {
                 https::through_proxy(failure(trouble), proxy, error)
@@ -185,7 +184,7 @@ fn through(builder: reqwest::ClientBuilder, proxies: &Arc<Proxies>) -> reqwest::
     }
     let proxies = Arc::clone(proxies);
     builder.proxy(reqwest::Proxy::custom(move |url| {
-        let proxy = url.host_str().and_then(|host| proxies.of_https(host));
+        let proxy = proxies.of_https(url);
         proxy.map(|proxy| proxy.url().clone())
     }))
 }

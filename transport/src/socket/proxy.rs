@@ -53,19 +53,25 @@ impl Proxies {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let exempt = get("NO_PROXY").map(Exempt::parse).unwrap_or_default();
+        // Without a proxy the list is for other programs.
+        let list = get("NO_PROXY").filter(|_| all.is_some() || https.is_some());
+        let exempt = Exempt::parse(list.unwrap_or_default());
+        let exempt = exempt.map_err(|problem| vec![("NO_PROXY", problem)])?;
         Ok(Self { all, https, exempt })
     }
 
     /// The proxy on the way to an agent.
-    pub fn of_tunnel(&self, host: &str) -> Option<&Proxy> {
-        self.all.as_ref().filter(|_| !self.exempt.covers(host))
+    pub fn of_tunnel(&self, host: &str, port: u16) -> Option<&Proxy> {
+        self.all
+            .as_ref()
+            .filter(|_| !self.exempt.covers(host, port))
     }
 
     /// The proxy on the way to the CA.
-    pub(crate) fn of_https(&self, host: &str) -> Option<&Proxy> {
+    pub(crate) fn of_https(&self, url: &Url) -> Option<&Proxy> {
         let proxy = self.https.as_ref().or(self.all.as_ref());
-        proxy.filter(|_| !self.exempt.covers(host))
+        let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+        proxy.filter(|_| !self.exempt.covers(host, port))
     }
 
     /// Whether there is one at all.
@@ -204,7 +210,7 @@ pub async fn dial_through(
     options: &TcpOptions,
     deadline: Instant,
 ) -> Result<TcpStream, DialError> {
-    let Some(proxy) = proxies.of_tunnel(host) else {
+    let Some(proxy) = proxies.of_tunnel(host, port) else {
         return dial_named(names, host, port, options, deadline).await;
     };
     let failed = |said: String| DialError::Proxy {

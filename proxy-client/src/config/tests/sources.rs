@@ -197,9 +197,11 @@ fn the_way_out_is_what_the_environment_says_and_a_wrong_one_is_told_without_its_
     ];
     let config = config_in(&["p:r:a", "--token=t"], &variables).unwrap();
     let proxies = config.authority.proxies;
-    let shown = proxies.of_tunnel("agent.test").map(ToString::to_string);
+    let shown = proxies
+        .of_tunnel("agent.test", 3307)
+        .map(ToString::to_string);
     assert_eq!(shown.as_deref(), Some("socks5h://a.test:1080"));
-    assert!(proxies.of_tunnel("x.b.test").is_none());
+    assert!(proxies.of_tunnel("x.b.test", 3307).is_none());
     let found = config_in(
         &["p:r:a", "--token=t"],
         &[("ALL_PROXY", "socks4://u:secret@a")],

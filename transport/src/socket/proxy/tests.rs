@@ -305,13 +305,17 @@ async fn this_machine_and_the_exempt_are_reached_without_the_proxy() {
     let way = (&proxies, &Names::default());
     let stream = dial_through(way, "127.0.0.1", addr.port(), &options, deadline).await;
     assert_eq!(stream.unwrap().peer_addr().unwrap(), addr);
-    assert!(proxies.of_tunnel("db.corp.test").is_some());
+    assert!(proxies.of_tunnel("db.corp.test", 3307).is_some());
     let exempt = Proxies {
-        exempt: Exempt::parse("corp.test"),
+        exempt: Exempt::parse("corp.test").unwrap(),
         ..proxies
     };
-    assert!(exempt.of_tunnel("db.corp.test").is_none());
-    assert!(exempt.of_https("ca.corp.test").is_none());
+    assert!(exempt.of_tunnel("db.corp.test", 3307).is_none());
+    assert!(
+        exempt
+            .of_https(&format!("https://{}", "ca.corp.test").parse().unwrap())
+            .is_none()
+    );
 }
 
 #[test]
@@ -321,11 +325,17 @@ fn the_one_for_https_stands_before_the_one_for_all_and_has_no_part_in_tunnels() 
         https: Some(https.clone()),
         ..Proxies::default()
     };
-    assert!(proxies.of_tunnel("db.test").is_none());
-    assert_eq!(proxies.of_https("ca.test"), Some(&https));
+    assert!(proxies.of_tunnel("db.test", 3307).is_none());
+    assert_eq!(
+        proxies.of_https(&format!("https://{}", "ca.test").parse().unwrap()),
+        Some(&https)
+    );
     proxies.all = Some("socks5://socks.test".parse().unwrap());
-    assert_eq!(proxies.of_https("ca.test"), Some(&https));
-    let tunnel = proxies.of_tunnel("db.test").unwrap();
+    assert_eq!(
+        proxies.of_https(&format!("https://{}", "ca.test").parse().unwrap()),
+        Some(&https)
+    );
+    let tunnel = proxies.of_tunnel("db.test", 3307).unwrap();
     assert_eq!(tunnel.to_string(), "socks5://socks.test:1080");
 }
 
@@ -359,16 +369,19 @@ fn the_variables_are_read_in_capitals_first_and_all_that_is_wrong_is_said() {
     .unwrap();
     let shown = |proxy: Option<&Proxy>| proxy.map(ToString::to_string);
     assert_eq!(
-        shown(proxies.of_tunnel("a.test")).as_deref(),
+        shown(proxies.of_tunnel("a.test", 3307)).as_deref(),
         Some("socks5://large.test:1080")
     );
     assert_eq!(
-        shown(proxies.of_https("a.test")).as_deref(),
+        shown(proxies.of_https(&format!("https://{}", "a.test").parse().unwrap())).as_deref(),
         Some("https://tls.test:443")
     );
-    assert_eq!(shown(proxies.of_tunnel("direct.test")), None);
+    assert_eq!(shown(proxies.of_tunnel("direct.test", 3307)), None);
     let wrong = read(&[("ALL_PROXY", "https://a.test"), ("HTTPS_PROXY", "ftp://b")]);
     let names: Vec<_> = wrong.unwrap_err().iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["HTTPS_PROXY", "ALL_PROXY"]);
+    let wrong = read(&[("ALL_PROXY", "http://a.test"), ("NO_PROXY", "b.test:port")]);
+    assert!(wrong.unwrap_err()[0].1.contains("\"b.test:port\""));
+    assert!(read(&[("NO_PROXY", "b.test:port")]).is_ok());
     assert_eq!(read(&[]).unwrap(), Proxies::default());
 }
