@@ -17,3 +17,4 @@ pub mod metrics;
 pub mod notify;
 pub mod settings;
 pub mod shutdown;
+pub mod text;

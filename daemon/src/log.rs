@@ -6,6 +6,7 @@
 //! Quiet by default: the closing line of each session goes to target [`SESSION`] at INFO, which the default
 //! filter leaves out, and to nobody else. `--log-level session=info` shows them.
 
+mod directives;
 mod json;
 mod level;
 mod notice;
@@ -27,6 +28,7 @@ use tracing_subscriber::fmt::{self, MakeWriter, format};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::environment::Environment;
 use crate::settings::Complaints;
 pub use level::{DEFAULT, LogLevel};
 pub use throttle::LogThrottle;
@@ -96,7 +98,9 @@ pub fn init_unwritten(
         Output::Split => {
             let split = to_err.with_max_level(Level::WARN);
             let split = split.or_else(move || to_out.clone());
-            install(filter, style, stdout().is_terminal(), split);
+            // One line format serves both: colours only where both are terminals.
+            let is_terminal = stdout().is_terminal() && stderr().is_terminal();
+            install(filter, style, is_terminal, split);
         }
         Output::Stderr => install(filter, style, stderr().is_terminal(), to_err),
     }
@@ -157,9 +161,10 @@ fn outputs() -> &'static Outputs {
 }
 
 fn filter(level: Option<&str>) -> Result<EnvFilter, Complaints> {
-    let directives = match level {
+    let checked = level.map(directives::checked).transpose();
+    let directives = match checked.map_err(|problem| Complaints::one("log-level", problem))? {
         None => DEFAULT_FILTER.to_owned(),
-        Some(level) => format!("{},{level}", default_below(level)),
+        Some(level) => format!("{},{level}", default_below(&level)),
     };
     EnvFilter::try_new(directives).map_err(|error| {
         let expected = "expected error, warn, info, debug, trace, or directives of them";
@@ -177,6 +182,11 @@ fn default_below(level: &str) -> &'static str {
     }
 }
 
+/// Whether nothing asks for text without colours: <https://no-color.org>, and terminals that cannot show them.
+fn wants_colours(environment: &Environment) -> bool {
+    environment.get("NO_COLOR").is_none() && environment.get("TERM") != Some("dumb")
+}
+
 fn install<W>(filter: level::Filter, style: Style, terminal: bool, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -188,7 +198,7 @@ where
                 fmt::layer()
                     .with_writer(writer)
                     .with_target(false)
-                    .with_ansi(terminal),
+                    .with_ansi(terminal && wants_colours(&Environment::of_process())),
             )
             .try_init(),
         Style::Json => registry

@@ -8,14 +8,22 @@
 mod complaint;
 mod file;
 mod flags;
+mod listen;
 mod nearest;
+mod query;
 mod span;
+mod value;
+mod variables;
 
 pub use complaint::{Complaint, Complaints};
 pub use file::{Table, Value, load, load_adapted, load_with_complaints};
-pub use flags::{parse, parse_with};
+pub use flags::{Former, parse, parse_again, parse_with};
+pub use listen::Listen;
 pub use nearest::nearest;
+pub use query::{Known, Query};
 pub use span::{NotASpan, Span};
+pub use value::{BOOLEAN, boolean, choice};
+pub use variables::check_variables;
 
 use crate::exit::Exit;
 

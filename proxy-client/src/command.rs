@@ -4,6 +4,7 @@ mod ask;
 mod bundle;
 mod ca_certificate;
 mod child;
+mod completion;
 mod doctor;
 mod explain;
 mod launch;
@@ -23,7 +24,7 @@ use clap_complete::Shell;
 use daemon::exit::Exit;
 use daemon::settings::{Complaints, Overlay as _, Span, parse_with};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, advice};
 use ask::Door;
 use launch::{Arguments, block_on};
 use top::Show;
@@ -176,7 +177,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments = Arguments::new(arguments);
     let CommandLine {
         command, settings, ..
-    } = match parse_with(arguments.iter(), CommandLine::complaints) {
+    } = match parse_with(arguments.iter(), advice, CommandLine::complaints) {
         Ok(line) => line,
         Err(exit) => return exit,
     };
@@ -215,12 +216,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }) => bundle::run(own.over(settings), output.as_deref()),
         Some(Command::Explain { words }) => explain::run(&words.join(" ")),
         Some(Command::Man { folder }) => manual::write(CommandLine::command(), &folder),
-        Some(Command::Completion { shell }) => completion(shell),
+        Some(Command::Completion { shell }) => completion::print(shell),
     }
-}
-
-fn completion(shell: Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), PROGRAM, &mut script);
-    say::out(&String::from_utf8_lossy(&script))
 }

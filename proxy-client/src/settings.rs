@@ -5,6 +5,7 @@
 mod instances;
 mod left_out;
 mod load;
+mod version_1;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -14,8 +15,10 @@ use clap::builder::BoolishValueParser;
 use daemon::settings::Span;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use instances::VARIABLES;
 pub(crate) use left_out::is_left_out;
-pub use left_out::{LEFT_OUT, LeftOut};
+pub use left_out::{LEFT_OUT, LeftOut, LeftOutFlag};
+pub(crate) use version_1::{advice, instance as of_version_1};
 
 /// Connects applications on this machine to databases far away: each connection goes through mutual TLS
 /// with a short-lived certificate.

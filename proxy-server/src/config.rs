@@ -114,7 +114,9 @@ impl Config {
         check_database_legs(&settings, &instances, root, &mut complaints);
         let ceilings = ceilings(&settings, &mut complaints);
         let deadlines = deadlines(&settings, &mut complaints);
-        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, TUNNEL_PORT));
+        let default = SocketAddr::from((Ipv4Addr::UNSPECIFIED, TUNNEL_PORT));
+        let listen = settings.listen.as_ref();
+        let listen = listen.and_then(|listen| complaints.check("listen", listen.address()));
         let http = http(&settings);
         let policy_max_age = policy_max_age(&settings, &mut complaints);
         let traces = TraceConfig::of(&settings, &mut complaints);
@@ -128,7 +130,7 @@ impl Config {
             allow_insecure_key_file: settings.allow_insecure_key_file.unwrap_or(false),
             ca_certificate: settings.ca_certificate,
             instances,
-            listen: settings.listen.unwrap_or(listen),
+            listen: listen.unwrap_or(default),
             address_file: settings.address_file,
             run_as,
             http,
@@ -173,7 +175,9 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
         // Where there are several, this is complained about.
         mysql_listen: settings
             .mysql_listen
-            .filter(|_| settings.instance.len() == 1),
+            .as_ref()
+            .filter(|_| settings.instance.len() == 1)
+            .and_then(|listen| complaints.check("mysql-listen", listen.address())),
         // A wrong --database has been complained about; that the instances lack one is no second mistake.
         excused: settings.database.is_some(),
     };
@@ -182,7 +186,7 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
     for text in &settings.instance {
         let parsed = instance::parse(text, &common, &direct);
         for problem in parsed.problems {
-            complaints.add(format!("instance {text}"), problem);
+            complaints.add(instance::shown(text), problem);
         }
         let Some(instance) = parsed.instance else {
             continue;
@@ -194,7 +198,7 @@ fn instances(settings: &Settings, complaints: &mut Complaints) -> Vec<InstanceCo
         if seen.insert(name) {
             instances.push(instance);
         } else {
-            complaints.add(format!("instance {text}"), "named twice");
+            complaints.add(instance::shown(text), "named twice");
         }
     }
     instances

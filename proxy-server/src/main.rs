@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log::{LogLevel, Output};
-use daemon::settings::{Complaints, complain, load_with_complaints, parse, parse_with};
+use daemon::settings::{
+    Complaints, check_variables, complain, load_with_complaints, parse_again, parse_with,
+};
 use daemon::shutdown::Shutdown;
 use proxy_server::{Config, Prepared, ServeError, Settings, prepare, serve};
 use tokio_util::task::TaskTracker;
@@ -18,7 +22,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit, Exit> {
-    let flags: Settings = parse_with(std::env::args_os(), complaints)?;
+    let flags: Settings = parse_with(std::env::args_os(), |_, _| None, complaints)?;
     let settings = read(flags).map_err(|complaints| complain(NAME, &complaints))?;
     let (config, log) = configure(settings).map_err(|complaints| complain(NAME, &complaints))?;
     let failed = |error: ServeError| {
@@ -69,14 +73,19 @@ fn complaints(flags: Settings) -> Complaints {
 fn configure(settings: Settings) -> Result<(Config, LogLevel), Complaints> {
     let style = settings.log_style.unwrap_or_default();
     let log = daemon::log::init_unwritten(settings.log_level.as_deref(), style, Output::Stderr)?;
-    Ok((check(settings)?, log))
+    let mut complaints = check_variables(&Settings::command(), &[], &Environment::of_process());
+    match check(settings) {
+        Ok(config) => complaints.or((config, log)),
+        Err(wrong) => {
+            complaints.extend(wrong);
+            Err(complaints)
+        }
+    }
 }
 
 /// The log's level, as the settings say it now. The flags were right when the program began.
 fn level() -> Result<Option<String>, Complaints> {
-    let flags = parse(std::env::args_os());
-    let flags: Settings =
-        flags.map_err(|_| Complaints::one("the command line", "cannot be read again"))?;
+    let flags: Settings = parse_again(std::env::args_os())?;
     Ok(read(flags)?.log_level)
 }
 

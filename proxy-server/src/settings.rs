@@ -1,12 +1,12 @@
 //! What an operator may write: each knob once, as flag, environment variable and key of the settings file.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
 use daemon::log::Style;
-use daemon::settings::Span;
+use daemon::settings::{Listen, Span, choice};
 use serde::Deserialize;
 
 /// The agent beside a database: ends the tunnels of cloudsql-proxy and of Google's connectors, and lets in
@@ -48,7 +48,8 @@ pub struct Settings {
     )]
     pub instance: Vec<String>,
 
-    /// Where the database listens: `unix:/PATH`, `tcp:HOST:PORT`, or `tls:HOST:PORT` for TLS of the agent's own
+    /// Where the database listens: `unix:/PATH` or `/PATH`, `tcp:HOST:PORT` or `HOST:PORT`, or `tls:HOST:PORT` for TLS of
+    /// the agent's own
     #[arg(long, env = "CSQL_SERVER_DATABASE", value_name = "DATABASE")]
     pub database: Option<String>,
 
@@ -110,7 +111,7 @@ pub struct Settings {
 
     /// Address and port for MySQL clients that come without cloudsql-proxy, by TLS of their own
     #[arg(long, env = "CSQL_SERVER_MYSQL_LISTEN", value_name = "ADDRESS:PORT")]
-    pub mysql_listen: Option<SocketAddr>,
+    pub mysql_listen: Option<Listen>,
 
     /// Whether TLS is offered there: off, allow or require [default: require]
     #[arg(long, env = "CSQL_SERVER_MYSQL_LISTEN_TLS", value_name = "MODE")]
@@ -143,9 +144,10 @@ pub struct Settings {
     )]
     pub allow_remote_database: Option<bool>,
 
-    /// Address and port for tunnels [default: 0.0.0.0:3307; Google's connectors know no other port]
+    /// Address and port for tunnels; `:3307` or `[::]:3307` for IPv4 and IPv6 both [default: 0.0.0.0:3307, IPv4 alone;
+    /// Google's connectors know no other port]
     #[arg(long, env = "CSQL_SERVER_LISTEN", value_name = "ADDRESS:PORT")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
 
     /// File that the address and port of the tunnel listener are written to, once it listens
     #[arg(long, env = "CSQL_SERVER_ADDRESS_FILE", value_name = "FILE")]
@@ -229,8 +231,8 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_OTLP_SAMPLE_RATE", value_name = "N")]
     pub otlp_sample_rate: Option<NonZeroU32>,
 
-    /// How log lines look [default: text]
-    #[arg(long, env = "CSQL_SERVER_LOG_STYLE", value_name = "STYLE")]
+    /// How log lines look: text or json [default: text]
+    #[arg(long, env = "CSQL_SERVER_LOG_STYLE", value_name = "STYLE", value_parser = choice::<Style>)]
     pub log_style: Option<Style>,
 }
 

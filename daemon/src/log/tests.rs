@@ -107,3 +107,18 @@ fn a_json_line_has_googles_names_and_the_fields_of_event_and_span() {
     assert_eq!((&line["bytes"], &line["slow"]), (&7.into(), &true.into()));
     assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
 }
+
+#[test]
+fn colours_are_left_out_where_the_environment_says_so() {
+    for (name, value, expected) in [
+        ("TERM", "xterm", true),
+        ("TERM", "dumb", false),
+        ("NO_COLOR", "1", false),
+        ("NO_COLOR", "0", false),
+        ("NO_COLOR", "", true),
+    ] {
+        let variables = [(name.to_owned(), value.to_owned())];
+        let environment = variables.into_iter().collect();
+        assert_eq!(wants_colours(&environment), expected, "{name}={value}");
+    }
+}

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Complaints, Settings, nearest};
+use super::{Complaints, Settings, boolean, nearest};
+use crate::text::clean;
 
 /// The keys of a settings file with their values.
 pub use toml::{Table, Value};
@@ -42,13 +43,20 @@ pub fn load_with_complaints<T: Settings>(
         return Ok((flags_and_env, Complaints::default()));
     };
     let key = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Complaints::one(&key, format!("cannot be read: {error}")))?;
+    let text = text_of(path).map_err(|problem| Complaints::one(&key, problem))?;
     let mut table = parse(path, &text).map_err(|problem| Complaints::one(&key, problem))?;
     let mut complaints = Complaints::default();
     adapt(&mut table, &key, &mut complaints);
     let settings = read(table, &key, &mut complaints);
     Ok((flags_and_env.over(settings), complaints))
+}
+
+/// The file's text, without a byte order mark.
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| "is not text in UTF-8: save it so (some editors write UTF-16)".to_owned())?;
+    Ok(text.trim_start_matches('\u{FEFF}').to_owned())
 }
 
 /// What cannot be parsed is named by its line, never shown: it may be a secret.
@@ -89,28 +97,90 @@ fn read<T: Settings>(table: Table, file: &str, complaints: &mut Complaints) -> T
     settings
 }
 
-/// A value in the type that it has, or else in the type that the key wants: `port: "5000"` is what `port: 5000` is.
+/// A value in the type that it has, or else in a type that the key wants: `port: "5000"` is what `port: 5000` is.
 fn single<T: Settings>(key: &str, value: Value) -> Result<T, String> {
-    let other = converted(&value);
+    let value = cleaned(value);
+    let others = converted(&value);
     let into = |value| Value::Table(Table::from_iter([(key.to_owned(), value)])).try_into::<T>();
-    into(value).or_else(|error| {
-        other
-            .and_then(|other| into(other).ok())
-            .ok_or_else(|| error.message().to_owned())
-    })
+    let found = described(&value);
+    let mut problem = match into(value) {
+        Ok(read) => return Ok(read),
+        Err(error) => error.message().to_owned(),
+    };
+    for other in others {
+        match into(other) {
+            Ok(read) => return Ok(read),
+            // It has the right type then, and says more.
+            Err(error) if !error.message().starts_with("invalid type") => {
+                error.message().clone_into(&mut problem);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(in_plain_words(&problem, &found))
 }
 
-fn converted(value: &Value) -> Option<Value> {
+fn cleaned(value: Value) -> Value {
     match value {
-        Value::String(text) => match text.as_str() {
-            "true" => Some(Value::Boolean(true)),
-            "false" => Some(Value::Boolean(false)),
-            number => number.parse().ok().map(Value::Integer),
-        },
-        Value::Integer(number) => Some(Value::String(number.to_string())),
-        Value::Boolean(is_true) => Some(Value::String(is_true.to_string())),
-        _ => None,
+        Value::String(text) => Value::String(clean(&text).to_owned()),
+        Value::Array(items) => Value::Array(items.into_iter().map(cleaned).collect()),
+        other => other,
     }
+}
+
+fn converted(value: &Value) -> Vec<Value> {
+    match value {
+        Value::String(text) => {
+            let is_true = boolean(text).map(Value::Boolean);
+            let number = text.parse().ok().map(Value::Integer);
+            is_true.into_iter().chain(number).collect()
+        }
+        Value::Integer(number) => {
+            let text = number.to_string();
+            let is_true = boolean(&text).map(Value::Boolean);
+            is_true.into_iter().chain([Value::String(text)]).collect()
+        }
+        Value::Boolean(is_true) => vec![Value::String(is_true.to_string())],
+        _ => Vec::new(),
+    }
+}
+
+/// A number or a short word as it stands; of all else, which may be a secret, the kind.
+fn described(value: &Value) -> String {
+    const LONGEST: usize = 40;
+    match value {
+        Value::String(text) if text.len() <= LONGEST => format!("{text:?}"),
+        Value::String(_) => "a text".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(is_true) => is_true.to_string(),
+        Value::Datetime(_) => "a date".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// The parser's message without the names of its types.
+fn in_plain_words(message: &str, found: &str) -> String {
+    const KINDS: [(&str, &str); 9] = [
+        ("u16", "a number from 0 to 65535"),
+        ("u32", "a number from 0 to 4294967295"),
+        ("nonzero u32", "a number from 1 to 4294967295"),
+        ("a nonzero u32", "a number from 1 to 4294967295"),
+        ("usize", "a number, 0 or more"),
+        ("a boolean", "true or false"),
+        ("a string", "text"),
+        ("path string", "a path"),
+        ("a sequence", "a list, as [\"a\", \"b\"]"),
+    ];
+    let is_of_type = message.starts_with("invalid ") || message.starts_with("unknown variant");
+    let Some((_, kind)) = message.rsplit_once("expected ").filter(|_| is_of_type) else {
+        return format!("{message}, found {found}");
+    };
+    let known = KINDS.iter().find(|(jargon, _)| *jargon == kind);
+    let kind = known.map_or_else(|| kind.replace('`', ""), |(_, words)| (*words).to_owned());
+    let kind = kind.trim_start_matches("one of ");
+    format!("expected {kind}, found {found}")
 }
 
 fn unknown(key: &str, known: &[String]) -> String {
@@ -121,117 +191,4 @@ fn unknown(key: &str, known: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-    use crate::settings::Span;
-
-    #[derive(Debug, Default, PartialEq, Deserialize)]
-    #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-    struct Sample {
-        port: Option<u16>,
-        dial_timeout: Option<Span>,
-        instance: Vec<String>,
-    }
-
-    crate::overlay!(Sample {
-        port,
-        dial_timeout,
-        instance
-    });
-
-    fn load_text(flags: Sample, text: &str) -> Result<Sample, Complaints> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("settings.toml");
-        std::fs::write(&path, text).unwrap();
-        load(flags, Some(&path))
-    }
-
-    fn load_named(name: &str, text: &str) -> Result<Sample, Complaints> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        load(Sample::default(), Some(&path))
-    }
-
-    #[test]
-    fn json_and_yaml_say_the_same_as_toml() {
-        let expected = load_named(
-            "s.toml",
-            "port = 2\ndial-timeout = \"5s\"\ninstance = [\"a\", \"b\"]\n",
-        )
-        .unwrap();
-        let json = "{\"port\": 2, \"dial-timeout\": \"5s\", \"instance\": [\"a\", \"b\"]}";
-        let yaml = "port: 2\ndial-timeout: 5s\ninstance:\n  - a\n  - b\n";
-        assert_eq!(load_named("s.json", json).unwrap(), expected);
-        assert_eq!(load_named("s.yaml", yaml).unwrap(), expected);
-        assert_eq!(load_named("s.YML", yaml).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_value_may_be_written_as_text_or_as_a_number() {
-        assert_eq!(load_named("s.yaml", "port: \"7\"\n").unwrap().port, Some(7));
-        assert_eq!(
-            load_named("s.toml", "instance = [\"a\"]\nport = \"7\"\n")
-                .unwrap()
-                .port,
-            Some(7)
-        );
-        assert!(load_named("s.yaml", "port: seven\n").is_err());
-        // A duration without a unit is ambiguous.
-        assert!(load_named("s.yaml", "dial-timeout: 30\n").is_err());
-    }
-
-    #[test]
-    fn what_does_not_parse_is_named_by_its_line_and_not_shown() {
-        for (name, text) in [
-            ("s.toml", "port = 1\ninstance = [\"canary\n"),
-            ("s.json", "{\"port\": 1,\n\"instance\": [\"canary}"),
-            ("s.yaml", "port: 1\ninstance: [\"canary\n"),
-            ("s.yaml", "port: 1\nport: 2\n"),
-        ] {
-            let found = load_named(name, text).unwrap_err().to_string();
-            assert!(
-                found.contains("line 2") || found.contains("line 3"),
-                "{found}"
-            );
-            assert!(!found.contains("canary"), "{found}");
-        }
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_the_file_fills_the_rest() {
-        let flags = Sample {
-            port: Some(1),
-            ..Sample::default()
-        };
-        let file = "port = 2\ndial-timeout = \"5s\"\ninstance = [\"a\", \"b\"]\n";
-        let settings = load_text(flags, file).unwrap();
-        assert_eq!(settings.port, Some(1));
-        assert_eq!(
-            settings.dial_timeout,
-            Some(Span(std::time::Duration::from_secs(5)))
-        );
-        assert_eq!(settings.instance, ["a", "b"]);
-    }
-
-    #[test]
-    fn every_wrong_key_is_complained_about_at_once() {
-        let file = "prot = 1\nport = 70000\ndial-timeout = \"soon\"\ninstance = []\n";
-        let complaints = load_text(Sample::default(), file).unwrap_err();
-        let text = complaints.to_string();
-        assert_eq!(complaints.iter().count(), 3, "{text}");
-        assert!(text.contains("prot: there is no such key; did you mean port?"));
-        assert!(text.contains("dial-timeout: expected a duration"));
-        assert!(text.contains("70000"));
-    }
-
-    #[test]
-    fn a_file_that_is_missing_or_no_toml_is_complained_about() {
-        let missing = load(Sample::default(), Some(Path::new("/nonexistent/x.toml")));
-        assert!(missing.unwrap_err().to_string().contains("cannot be read"));
-        let broken = load_text(Sample::default(), "port = \n").unwrap_err();
-        assert!(broken.to_string().contains("line 1"), "{broken}");
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Flags and their environment twins: all that is wrong with them is said at once.
 
+mod former;
+
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 
@@ -8,48 +10,63 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Command, Parser};
 
 use super::Complaints;
+use super::value::tolerant;
 use crate::environment::says_nothing;
 use crate::exit::Exit;
+pub use former::Former;
 
 /// Reads flags and their environment twins. Help and version are printed; what is wrong is complained about.
 ///
 /// # Errors
 /// How the program is to end: [`Exit::Success`] after help, [`Exit::Usage`] after a complaint.
 pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Exit> {
-    parse_with(arguments, |_| Complaints::default())
+    parse_with(arguments, |_, _| None, |_| Complaints::default())
 }
 
-/// The same for a program that has more to check than flags: where those are wrong, `more` is asked what else there is to
-/// complain about in those that are right, and it is all said at once.
+/// As [`parse`], for a program that has more to check than flags: where those are wrong, `more` is asked what else there
+/// is to complain about in those that are right, and it is all said at once. `former` has the advice for flags of a
+/// predecessor.
 ///
 /// # Errors
 /// As [`parse`].
 pub fn parse_with<T: Parser>(
     arguments: impl IntoIterator<Item = OsString>,
+    former: Former,
     more: impl FnOnce(T) -> Complaints,
 ) -> Result<T, Exit> {
-    let mut given = Given {
-        arguments: arguments.into_iter().collect(),
-        muted: Vec::new(),
-        is_clear: true,
+    let mut given = Given::new(arguments);
+    let mut complaints = given.take_away_former(&T::command(), former);
+    let (errors, rest) = match given.read::<T>() {
+        Ok(parsed) if complaints.is_empty() => return Ok(parsed),
+        Ok(parsed) => (Vec::new(), Some(parsed)),
+        Err(answer) if is_answer(&answer) => {
+            print(&answer);
+            return Err(Exit::Success);
+        }
+        Err(error) if !complaints.is_empty() && is_consequence(&error) => (Vec::new(), None),
+        Err(error) => further::<T>(&mut given, error),
     };
-    let first = match given.read::<T>() {
-        Ok(parsed) => return Ok(parsed),
-        Err(error) => error,
-    };
-    if is_answer(&first) {
-        print(&first);
-        return Err(Exit::Success);
-    }
-    let (further, rest) = further::<T>(&mut given, &first);
-    let rest = rest.filter(|_| given.is_clear);
-    let more = rest.map(more).unwrap_or_default();
-    if further.is_empty() && more.is_empty() {
-        print(&first);
-    } else {
-        print_all(&first, &further, &more);
+    complaints.extend(
+        rest.filter(|_| given.is_clear)
+            .map(more)
+            .unwrap_or_default(),
+    );
+    match errors.as_slice() {
+        [one] if complaints.is_empty() => print(one),
+        _ => print_all(&errors, &complaints),
     }
     Err(Exit::Usage)
+}
+
+/// Reads flags that were right before, once more.
+///
+/// # Errors
+/// The first one that is wrong.
+pub fn parse_again<T: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<T, Complaints> {
+    let read = Given::new(arguments).read();
+    read.map_err(|error| Complaints::one("the command line", error.to_string()))
 }
 
 /// What a program is given.
@@ -62,8 +79,16 @@ struct Given {
 }
 
 impl Given {
+    fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self {
+            arguments: arguments.into_iter().collect(),
+            muted: Vec::new(),
+            is_clear: true,
+        }
+    }
+
     fn read<T: Parser>(&self) -> Result<T, Error> {
-        let mut command = without_variables(T::command(), &self.muted);
+        let mut command = tolerant(without_variables(T::command(), &self.muted));
         let matches = command.try_get_matches_from_mut(&self.arguments)?;
         T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
@@ -99,7 +124,7 @@ fn has_value(arguments: &[OsString]) -> bool {
         .any(|argument| argument.as_encoded_bytes().contains(&b'='))
 }
 
-/// A manifest that sets a variable to nothing means that it is not set.
+/// A manifest that sets a variable to nothing means that it is not set. So do variables that Kubernetes sets.
 fn without_variables(command: Command, muted: &[String]) -> Command {
     let is_muted = |arg: &Arg| muted.iter().any(|name| arg.get_long() == Some(name));
     let without = |arg: Arg| match arg.get_env().is_some_and(says_nothing) || is_muted(&arg) {
@@ -111,21 +136,21 @@ fn without_variables(command: Command, muted: &[String]) -> Command {
         .mut_subcommands(|command| without_variables(command, muted))
 }
 
-/// What else is wrong: each flag that is complained about is taken away and the rest is read again. Says what is left
+/// All that is wrong: each flag that is complained about is taken away and the rest is read again. Returns what is left
 /// when that is right.
-fn further<T: Parser>(given: &mut Given, first: &Error) -> (Vec<Error>, Option<T>) {
-    let mut found = Vec::new();
-    loop {
-        let last = found.last().unwrap_or(first);
+fn further<T: Parser>(given: &mut Given, first: Error) -> (Vec<Error>, Option<T>) {
+    let mut found = vec![first];
+    while let Some(last) = found.last() {
         if !given.take_away(last) {
-            return (found, None);
+            break;
         }
         match given.read() {
             Ok(rest) => return (found, Some(rest)),
             Err(error) if !is_answer(&error) && !is_consequence(&error) => found.push(error),
-            Err(_) => return (found, None),
+            Err(_) => break,
         }
     }
+    (found, None)
 }
 
 fn is_answer(error: &Error) -> bool {
@@ -192,9 +217,9 @@ fn print(error: &Error) {
 }
 
 /// Each complaint without the usage, which is said once.
-fn print_all(first: &Error, further: &[Error], more: &Complaints) {
+fn print_all(errors: &[Error], more: &Complaints) {
     let mut text = String::new();
-    for error in std::iter::once(first).chain(further) {
+    for error in errors {
         let rendered = error.render().to_string();
         let end = rendered
             .find("\n\nUsage:")
@@ -214,75 +239,4 @@ fn print_all(first: &Error, further: &[Error], more: &Complaints) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, clap::Parser)]
-    struct Flags {
-        #[arg(short, long, env = "DAEMON_TEST_PORT")]
-        port: Option<u16>,
-        #[arg(long)]
-        limit: Option<u32>,
-        names: Vec<String>,
-    }
-
-    fn given(flags: &[&str]) -> Vec<OsString> {
-        std::iter::once("x")
-            .chain(flags.iter().copied())
-            .map(OsString::from)
-            .collect()
-    }
-
-    #[test]
-    fn a_bad_flag_ends_with_the_usage_code_and_help_with_success() {
-        let parse = |flag: &str| parse::<Flags>(given(&[flag]));
-        assert_eq!(parse("--port=1").ok().and_then(|flags| flags.port), Some(1));
-        assert_eq!(parse("--port=no").err(), Some(Exit::Usage));
-        assert_eq!(parse("--prot=1").err(), Some(Exit::Usage));
-        assert_eq!(parse("--help").err(), Some(Exit::Success));
-    }
-
-    #[test]
-    fn all_that_is_wrong_is_found_however_it_is_written() {
-        for (flags, expected) in [
-            (&["--prot=1", "--limit=x", "--colour"][..], 3),
-            (&["--limit", "x", "--port", "y", "name"], 2),
-            (&["-p", "x", "--prot"], 2),
-            (&["--port=x"], 1),
-            (&["--prot", "--prot", "--limit=1"], 2),
-            // Help is no complaint, and what is only missing because it was taken away is none either.
-            (&["--prot", "--help"], 1),
-        ] {
-            let mut given = Given {
-                arguments: given(flags),
-                muted: Vec::new(),
-                is_clear: true,
-            };
-            let first = given.read::<Flags>().unwrap_err();
-            let found = 1 + further::<Flags>(&mut given, &first).0.len();
-            assert_eq!(found, expected, "{flags:?}");
-        }
-    }
-
-    #[test]
-    fn the_flags_that_are_right_are_asked_for_more_where_others_are_wrong_and_only_there() {
-        let asked = |flags: &[&str]| {
-            let mut asked = None;
-            let parsed = parse_with::<Flags>(given(flags), |flags| {
-                asked = Some((flags.port, flags.names));
-                Complaints::default()
-            });
-            (parsed.is_ok(), asked)
-        };
-        assert_eq!(asked(&["--port=1", "name"]), (true, None));
-        let names = vec!["name".to_owned()];
-        let rest = Some((Some(1), names));
-        assert_eq!(
-            asked(&["--port=1", "--prot=2", "name", "--limit=x"]),
-            (false, rest)
-        );
-        // The name may be the value of what is not known.
-        assert_eq!(asked(&["--port=1", "--prot", "name"]), (false, None));
-        assert_eq!(asked(&["--help"]), (false, None));
-    }
-}
+mod tests;

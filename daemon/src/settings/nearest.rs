@@ -5,10 +5,19 @@ const MAX_DISTANCE: usize = 3;
 
 /// The candidate that differs least from `name`, if any is near.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    within(name, candidates, MAX_DISTANCE)
+}
+
+/// As [`nearest`], with at most `most` differences.
+pub(super) fn within<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    most: usize,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= MAX_DISTANCE.min(candidate.len() / 2))
+        .filter(|(distance, candidate)| *distance <= most.min(candidate.len() / 2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -20,6 +20,7 @@ impl FromStr for Span {
     type Err = NotASpan;
 
     fn from_str(text: &str) -> Result<Self, NotASpan> {
+        let text = crate::text::clean(text);
         // Zero needs no unit, as in Google's flags.
         if text == "0" {
             return Ok(Self(Duration::ZERO));
@@ -58,6 +59,7 @@ mod tests {
     fn a_duration_has_a_unit_unless_it_is_zero() {
         assert_eq!("1m30s".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("500ms".parse(), Ok(Span(Duration::from_millis(500))));
+        assert_eq!(" '5s'\n".parse(), Ok(Span(Duration::from_secs(5))));
         assert_eq!("0".parse(), Ok(Span(Duration::ZERO)));
         assert_eq!("1.5h".parse(), Ok(Span(Duration::from_secs(5400))));
         assert_eq!("1m0.25s".parse(), Ok(Span(Duration::from_millis(60_250))));

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log::Output;
-use daemon::settings::{Complaints, complain, nearest};
+use daemon::settings::{Complaints, check_variables, complain, nearest, parse_again};
 use daemon::shutdown::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::{CommandLine, PROGRAM, reload, say};
 use crate::config::{Config, Logging, watched};
 use crate::serve;
-use crate::settings::Settings;
+use crate::settings::{Settings, VARIABLES};
 
 /// What the settings are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,8 @@ impl Arguments {
 
     /// The settings in them.
     pub(super) fn settings(&self) -> Result<Settings, Complaints> {
-        let line = CommandLine::try_parse_from(self.iter());
-        line.map(|line| line.settings)
-            .map_err(|wrong| Complaints::one("the command line", wrong.to_string()))
+        let line: CommandLine = parse_again(self.iter())?;
+        Ok(line.settings)
     }
 }
 
@@ -127,6 +126,11 @@ fn configure_all(flags: Settings, purpose: Purpose) -> Result<(Config, Vec<PathB
     };
     let mut complaints = Complaints::default();
     let log = noted(logging.start(output), &mut complaints);
+    complaints.extend(check_variables(
+        &CommandLine::command(),
+        &VARIABLES,
+        &environment,
+    ));
     let files = watched(&settings, &environment);
     let config = noted(Config::new(settings, &environment), &mut complaints);
     match config {

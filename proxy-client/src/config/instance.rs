@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use daemon::settings::Complaints;
+use daemon::settings::{Complaints, Query};
 use proto::InstanceName;
 use proto::instance::check_label;
 use transport::accept::{Callers, UnixOptions};
 
-use super::parameters::Parameters;
+use super::parameters::{KNOWN, Parameters};
 use super::place::{ConnectTo, Defaults, Place, Route};
+use crate::settings::of_version_1;
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +96,10 @@ pub(super) fn parse(
     defaults: &Defaults,
 ) -> Result<InstanceConfig, Complaints> {
     let key = format!("instance {text}");
-    let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    let query = Query::parse(text, KNOWN);
     let mut complaints = Complaints::default();
-    let wanted = complaints.check(&key, wanted(name, project));
-    let mut parameters = Parameters::parse(query, key);
+    let wanted = complaints.check(&key, wanted(&query.name, project));
+    let mut parameters = Parameters::of(query, key);
     let place = parameters.place(defaults);
     let route = parameters.route(defaults);
     let tunnel_port = parameters.number("tunnel-port");
@@ -127,6 +128,12 @@ pub(super) fn parse(
 }
 
 fn wanted(name: &str, project: Option<&str>) -> Result<Wanted, String> {
+    if name.contains('=') {
+        let now = of_version_1(name);
+        return Err(format!(
+            "is written as in version 1 of Google's proxy: say {now}"
+        ));
+    }
     if name.contains(':') {
         return name
             .parse()

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use daemon::settings::{Complaints, nearest};
+use daemon::settings::{BOOLEAN, Complaints, Known, Query, boolean};
 use transport::accept::{Callers, UnixOptions};
 
 use super::guard;
 use super::place::{ConnectTo, Defaults, Place, Route};
-use crate::settings::{LEFT_OUT, is_left_out};
+use crate::settings::{LEFT_OUT, LeftOutFlag, is_left_out};
 
 /// The parameters that an instance may have: Google's, then ours.
-pub(super) const PARAMETERS: [&str; 16] = [
+const PARAMETERS: [&str; 17] = [
     "address",
     "port",
     "unix-socket",
@@ -20,6 +20,7 @@ pub(super) const PARAMETERS: [&str; 16] = [
     "psc",
     "auto-iam-authn",
     "sql-data",
+    "connect-tunnel",
     "auto-ip",
     "tunnel-port",
     "connect-to",
@@ -29,8 +30,20 @@ pub(super) const PARAMETERS: [&str; 16] = [
     "allow-gid",
     "allow-from",
 ];
-/// Those that may be given more than once.
-const LISTS: [&str; 3] = ["allow-uid", "allow-gid", "allow-from"];
+
+/// Those, and which of them may be given more than once or without a value.
+pub(super) const KNOWN: Known<'_> = Known {
+    all: &PARAMETERS,
+    lists: &["allow-uid", "allow-gid", "allow-from"],
+    switches: &[
+        "private-ip",
+        "psc",
+        "auto-iam-authn",
+        "sql-data",
+        "connect-tunnel",
+        "auto-ip",
+    ],
+};
 
 /// `port=3310&address=...`, and all that is wrong with it.
 pub(super) struct Parameters {
@@ -40,26 +53,15 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads names and values; `key` is what complaints are about.
-    pub(super) fn parse(query: &str, key: String) -> Self {
+    /// Takes names and values; `key` is what complaints are about.
+    pub(super) fn of(query: Query, key: String) -> Self {
         let mut parameters = Self {
-            found: Vec::new(),
+            found: query.found,
             key,
             complaints: Complaints::default(),
         };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(value) = percent_decoded(value) else {
-                parameters.complain(format!("{name} has a broken percent sign"));
-                continue;
-            };
-            if !PARAMETERS.contains(&name) {
-                parameters.complain(unknown(name));
-            } else if !LISTS.contains(&name) && parameters.get(name).is_some() {
-                parameters.complain(format!("{name} is given twice"));
-            } else {
-                parameters.found.push((name.to_owned(), value));
-            }
+        for problem in query.problems {
+            parameters.complain(problem);
         }
         parameters.refuse_left_out();
         parameters
@@ -86,7 +88,7 @@ impl Parameters {
 
     /// The flags of these names are left out too; false asks for nothing.
     fn refuse_left_out(&mut self) {
-        for (name, reason) in LEFT_OUT {
+        for LeftOutFlag { name, reason, .. } in LEFT_OUT {
             if PARAMETERS.contains(&name) && self.flag(name) == Some(true) {
                 self.complain(format!("{name} {}", is_left_out(reason)));
             }
@@ -101,13 +103,11 @@ impl Parameters {
         self.check(name, number)
     }
 
-    /// Google's words: true, t and nothing; false and f.
+    /// A switch; without a value it is on.
     fn flag(&mut self, name: &str) -> Option<bool> {
-        let text = self.get(name)?;
-        let flag = match text.to_ascii_lowercase().as_str() {
-            "" | "true" | "t" | "1" => Ok(true),
-            "false" | "f" | "0" => Ok(false),
-            _ => Err(format!("expected true or false, found {text:?}")),
+        let flag = match self.get(name)? {
+            "" => Ok(true),
+            text => boolean(text).ok_or_else(|| format!("{BOOLEAN}, found {text:?}")),
         };
         self.check(name, flag)
     }
@@ -170,12 +170,8 @@ impl Parameters {
         }
     }
 
-    fn path(&mut self, name: &str) -> Option<PathBuf> {
-        let path = self.get(name).map(PathBuf::from)?;
-        if path.as_os_str().is_empty() {
-            self.complain(format!("{name} is empty"));
-        }
-        Some(path)
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
     }
 
     /// How a Unix socket is guarded.
@@ -211,31 +207,4 @@ impl Parameters {
             },
         }
     }
-}
-
-fn unknown(name: &str) -> String {
-    match nearest(name, PARAMETERS) {
-        Some(meant) => format!("there is no parameter {name}; did you mean {meant}?"),
-        None => format!(
-            "there is no parameter {name}; there are {}",
-            PARAMETERS.join(", ")
-        ),
-    }
-}
-
-/// Undoes percent encoding; `None` when a percent sign is not followed by two hexadecimal digits, or no text results.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains('\0'))
 }

@@ -4,6 +4,7 @@ use clap::Parser as _;
 
 use super::*;
 
+mod forms;
 mod listeners;
 mod names;
 mod sources;
@@ -156,6 +157,10 @@ fn a_wrong_parameter_is_complained_about_with_what_may_be_meant() {
             "expected an IP address or localhost, found \"db.example\"",
         ),
         ("p:r:a?private-ip=perhaps", "expected true or false"),
+        ("p:r:a?unix-socket=", "unix-socket is empty"),
+        ("p:r:a?port", "port is empty"),
+        ("p:r:a=tcp:3306", "say p:r:a?port=3306"),
+        ("p:r:a=unix:/run/db", "say p:r:a?unix-socket-path=/run/db"),
         ("p:r:a?unix-socket=%zz", "broken percent sign"),
         ("p:r:a?unix-socket=%+1", "broken percent sign"),
         ("p:r:a?unix-socket=%00", "broken percent sign"),

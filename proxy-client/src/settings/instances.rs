@@ -2,9 +2,12 @@
 
 use daemon::environment::Environment;
 use daemon::settings::{Complaints, Table, Value};
+use daemon::text::clean;
 
 /// Our own variable: a list with commas.
 const LIST: &str = "CSQL_PROXY_INSTANCE";
+/// Variables that are read without a flag of that name; the last one has numbers behind it, too.
+pub(crate) const VARIABLES: [&str; 3] = [LIST, NAME, "CSQL_PROXY_INSTANCE_CONNECTION_NAME_"];
 /// Google's, and the same with `_0`, `_1` and so on.
 const NAME: &str = "CSQL_PROXY_INSTANCE_CONNECTION_NAME";
 /// The same in a file, with `-0`, `-1` and so on.
@@ -13,7 +16,7 @@ const KEY: &str = "instance-connection-name";
 /// The instances that variables name: the list, else the plain name and the numbers to the first gap.
 pub(super) fn of_environment(environment: &Environment) -> Vec<String> {
     if let Some(list) = environment.get(LIST) {
-        return list.split(',').map(str::to_owned).collect();
+        return list.split(',').map(|name| clean(name).to_owned()).collect();
     }
     let plain = environment.get(NAME);
     let numbered = |number: usize| environment.get(&format!("{NAME}_{number}"));

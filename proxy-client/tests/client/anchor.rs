@@ -6,7 +6,7 @@ use crate::world::write_private;
 use clap::{Arg, ArgAction, CommandFactory as _, Parser as _};
 use daemon::environment::Environment;
 use proxy_client::config::Config;
-use proxy_client::settings::{LEFT_OUT, Settings};
+use proxy_client::settings::{LEFT_OUT, LeftOutFlag, Settings};
 use tables::Kind::{Switch, Value};
 use tables::Status::{Better, LeftOut, Same};
 use tables::{EXAMPLES, FLAGS, PARAMETERS};
@@ -20,8 +20,8 @@ fn arg(long: &str) -> Option<Arg> {
 }
 
 fn reason(long: &str) -> Option<&'static str> {
-    let found = LEFT_OUT.iter().find(|(name, _)| *name == long);
-    found.map(|(_, reason)| *reason)
+    let found = LEFT_OUT.into_iter().find(|flag| flag.name == long);
+    found.map(|flag| flag.reason)
 }
 
 /// All that the program complains about; nothing when it takes the arguments.
@@ -70,7 +70,7 @@ fn each_flag_of_googles_proxy_is_taken_as_the_table_says() {
         );
     }
     let known = FLAGS.map(|(long, ..)| long);
-    for (name, _) in LEFT_OUT {
+    for LeftOutFlag { name, .. } in LEFT_OUT {
         assert!(known.contains(&name), "{name} is no flag of Google's");
     }
     assert!(arg("no-such-flag").is_none());
@@ -114,7 +114,10 @@ fn each_parameter_of_an_instance_is_taken_or_refused_by_name() {
         }
     }
     assert_eq!(
-        complaints(&["p:r:a?sql-data=false&auto-iam-authn=f", "--token=t"]),
+        complaints(&[
+            "p:r:a?sql-data=false&auto-iam-authn=f&connect-tunnel=0",
+            "--token=t"
+        ]),
         ""
     );
 }

@@ -107,6 +107,131 @@ fn wrong_flags_variables_keys_of_the_file_and_what_does_not_go_together_are_told
 }
 
 #[test]
+fn flags_of_version_1_are_explained_with_what_says_the_same_now() {
+    for (flags, expected) in [
+        (&["-instances=p:r:a=tcp:3306"][..], "p:r:a?port=3306"),
+        (
+            &["--instances=p:r:a=tcp:0.0.0.0:3306,p:r:b"],
+            "p:r:a?address=0.0.0.0&port=3306 p:r:b",
+        ),
+        (
+            &["-instances", "p:r:a=tcp:3306"],
+            "parameters behind a question mark",
+        ),
+        (&["-dir=/cloudsql", "p:r:a"], "is now --unix-socket=DIR"),
+        (&["-dir", "/cloudsql"], "is now --unix-socket=DIR"),
+        (
+            &["-credential_file=/k.json"],
+            "is now --credentials-file=FILE",
+        ),
+        (
+            &["-ip_address_types=PRIVATE"],
+            "is now --private-ip for PRIVATE",
+        ),
+        (
+            &["-enable_iam_login"],
+            "use the database user's own password",
+        ),
+        (&["-max_connections=5"], "is written --max-connections"),
+        (&["-token=secret"], "is written --token"),
+        (&["-structured-logs"], "is written --structured-logs"),
+        (&["--structured_logs"], "is written --structured-logs"),
+        (&["-unix-socket=/x"], "is written --unix-socket"),
+        (
+            &["run", "-port=1", "--", "true", "-port=2"],
+            "is written --port",
+        ),
+        (&["p:r:a=tcp:3306", "--token=t"], "say p:r:a?port=3306"),
+    ] {
+        let (code, _, text) = run(flags);
+        assert_eq!(code, Some(64), "{flags:?}: {text}");
+        assert!(text.contains(expected), "{flags:?}: {text}");
+        assert!(!text.contains("secret"), "{flags:?}: {text}");
+        assert_eq!(
+            text.matches("error: ").count().max(1),
+            1,
+            "{flags:?}: {text}"
+        );
+    }
+    let (code, out, _) = run(&["-h"]);
+    assert_eq!((code, out.contains("--instance")), (Some(0), true));
+}
+
+/// What the program says with a token, an instance that is wrong, and these variables.
+fn with_variables(variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudsql-proxy"));
+    command.env_clear().envs(variables.iter().copied());
+    let output = command
+        .args(["p:r:a?colour=red", "--token=t"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_is_ignored_with_the_setting_that_stops_it() {
+    let url = "tcp://10.0.0.7:3306";
+    let text = with_variables(&[
+        ("CSQL_PROXY_PORT", url),
+        ("CSQL_PROXY_HTTP_PORT", url),
+        ("CSQL_PROXY_SERVICE_HOST", "10.0.0.7"),
+        ("CSQL_PROXY_SERVICE_PORT", "3306"),
+        ("CSQL_PROXY_PORT_3306_TCP", url),
+        ("CSQL_PROXY_PORT_3306_TCP_ADDR", "10.0.0.7"),
+    ]);
+    assert_eq!(text.matches("enableServiceLinks").count(), 2, "{text}");
+    assert!(text.contains("CSQL_PROXY_PORT is ignored"), "{text}");
+    assert!(
+        text.contains("colour") && !text.contains("invalid value"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_misspelt_variable_is_told_with_what_may_be_meant() {
+    let text = with_variables(&[("CSQL_PROXY_ALLOW_FRM", "10.0.0.0/8")]);
+    let refused =
+        "CSQL_PROXY_ALLOW_FRM: is no variable of this program; did you mean CSQL_PROXY_ALLOW_FROM?";
+    assert!(text.contains(refused), "{text}");
+    let text = with_variables(&[("CSQL_PROXY_PROT", "1"), ("CSQL_PROXY_IMAGE_VERSION", "1")]);
+    assert!(text.contains("CSQL_PROXY_PROT is no variable"), "{text}");
+    assert!(text.contains("did you mean CSQL_PROXY_PORT?"), "{text}");
+    assert!(
+        text.contains("CSQL_PROXY_IMAGE_VERSION is no variable"),
+        "{text}"
+    );
+    let known = [
+        ("CSQL_PROXY_INSTANCE_CONNECTION_NAME_0", "p:r:x"),
+        ("CSQL_PROXY_QUIET", "1"),
+    ];
+    assert!(!with_variables(&known).contains("is no variable"));
+}
+
+#[test]
+fn variables_are_read_through_what_surrounds_them() {
+    let text = with_variables(&[
+        ("CSQL_PROXY_PORT", "5000\n"),
+        ("CSQL_PROXY_HEALTH_CHECK", "yes"),
+        ("CSQL_PROXY_QUIET", " off"),
+        ("CSQL_PROXY_HTTP_PORT", "'9090'"),
+        ("CSQL_PROXY_MAX_CONNECTIONS", " \n"),
+    ]);
+    assert!(
+        text.contains("colour") && !text.contains("invalid value"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_log_level_that_is_misspelt_is_refused() {
+    let (code, _, text) = run(&["p:r:a", "--token=t", "--log-level=inof"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("did you mean info?"), "{text}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_the_only_complaint_beside_wrong_flags() {
     let (code, _, text) = run(&["--config-file=/nonexistent.toml", "--max-connections=many"]);
     assert_eq!(code, Some(64), "{text}");

@@ -1,10 +1,11 @@
 //! Where a database stands.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use daemon::text::clean;
 use proto::mysql::DatabaseLeg;
 use tokio::time::Instant;
 use transport::error::DialError;
@@ -82,44 +83,89 @@ impl fmt::Display for Database {
     }
 }
 
-/// A text is not the place of a database.
+/// A text is not the place of a database. No sentence shows the text: there may be a password in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidDatabase {
     #[error("a database is unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT")]
     Shape,
     #[error("a Unix socket needs an absolute path: unix:/PATH")]
     RelativePath,
+    #[error("a database has a port: say tcp:HOST:3306 for MySQL, tcp:HOST:5432 for PostgreSQL")]
+    NoPort,
+    #[error("a port is a number from 1 to 65535, as in tcp:HOST:3306")]
+    Port,
+    #[error("a database has a host: say tcp:127.0.0.1:PORT for this machine")]
+    NoHost,
+    #[error("an IPv6 address has brackets: say tcp:[ADDRESS]:PORT")]
+    NoBrackets,
+    #[error(
+        "an application's URL is given: say tcp:HOST:PORT or tls:HOST:PORT alone; users, passwords and schemas are the \
+         applications' business"
+    )]
+    Url,
 }
 
 impl FromStr for Database {
     type Err = InvalidDatabase;
 
+    /// A path alone is a Unix socket, and HOST:PORT alone is TCP.
     fn from_str(text: &str) -> Result<Self, InvalidDatabase> {
-        match text.split_once(':').ok_or(InvalidDatabase::Shape)? {
-            ("unix", path) if path.starts_with('/') => Ok(Self::Unix(path.into())),
-            ("unix", _) => Err(InvalidDatabase::RelativePath),
-            ("tcp", address) => tcp(address)
-                .map(|(host, port)| Self::Tcp { host, port })
-                .ok_or(InvalidDatabase::Shape),
-            ("tls", address) => tcp(address)
-                .map(|(host, port)| Self::Tls { host, port })
-                .ok_or(InvalidDatabase::Shape),
-            _ => Err(InvalidDatabase::Shape),
+        let text = clean(text);
+        if text.starts_with('/') {
+            return Ok(Self::Unix(text.into()));
+        }
+        let (kind, rest) = text.split_once(':').unwrap_or(("", text));
+        if rest.contains("://") {
+            return Err(InvalidDatabase::Url);
+        }
+        let address = rest.strip_prefix("//").unwrap_or(rest);
+        match kind.to_ascii_lowercase().as_str() {
+            "unix" if rest.starts_with('/') => {
+                let path = rest.trim_start_matches('/');
+                Ok(Self::Unix(format!("/{path}").into()))
+            }
+            "unix" => Err(InvalidDatabase::RelativePath),
+            "tcp" => tcp(address).map(|(host, port)| Self::Tcp { host, port }),
+            "tls" => tcp(address).map(|(host, port)| Self::Tls { host, port }),
+            _ if rest.starts_with("//") => Err(InvalidDatabase::Url),
+            _ => tcp(text).map(|(host, port)| Self::Tcp { host, port }),
         }
     }
 }
 
-fn tcp(address: &str) -> Option<(String, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port != 0)?;
+fn tcp(address: &str) -> Result<(String, u16), InvalidDatabase> {
+    if address.is_empty() {
+        return Err(InvalidDatabase::Shape);
+    }
+    if address.contains('@') {
+        return Err(InvalidDatabase::Url);
+    }
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return Err(InvalidDatabase::NoBrackets);
+    }
+    let no_port = match address.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => InvalidDatabase::NoHost,
+        false => InvalidDatabase::NoPort,
+    };
+    let (host, port) = address.rsplit_once(':').ok_or(no_port)?;
+    if address.ends_with(']') {
+        return Err(InvalidDatabase::NoPort);
+    }
     let bracketed = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     let host = bracketed.unwrap_or(host);
-    if host.is_empty() || host.contains(':') != bracketed.is_some() {
-        return None;
+    if host.is_empty() {
+        return Err(InvalidDatabase::NoHost);
     }
-    Some((host.to_owned(), port))
+    if host.contains(':') && bracketed.is_none() {
+        return Err(InvalidDatabase::NoBrackets);
+    }
+    if host.contains(['/', '?', ' ']) || host.contains(':') != bracketed.is_some() {
+        return Err(InvalidDatabase::Shape);
+    }
+    let port = port.parse().ok().filter(|port| *port != 0);
+    Ok((host.to_owned(), port.ok_or(InvalidDatabase::Port)?))
 }
 
 #[cfg(test)]
@@ -156,20 +202,60 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_place_is_refused_and_the_supported_ones_are_named() {
+    fn a_place_is_taken_in_the_forms_that_have_one_meaning() {
+        for (text, expected) in [
+            ("/run/mysqld/mysqld.sock", "unix:/run/mysqld/mysqld.sock"),
+            (
+                "unix:///run/mysqld/mysqld.sock",
+                "unix:/run/mysqld/mysqld.sock",
+            ),
+            (" unix:/run/db.sock\n", "unix:/run/db.sock"),
+            ("'/run/db.sock'", "unix:/run/db.sock"),
+            ("localhost:3306", "tcp:localhost:3306"),
+            ("127.0.0.1:3306", "tcp:127.0.0.1:3306"),
+            ("[::1]:3306", "tcp:[::1]:3306"),
+            ("tcp://127.0.0.1:3306", "tcp:127.0.0.1:3306"),
+            ("TCP:db:3306", "tcp:db:3306"),
+            ("tls://db.example:3306", "tls:db.example:3306"),
+        ] {
+            assert_eq!(
+                text.parse::<Database>().unwrap().to_string(),
+                expected,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_with_what_to_say() {
         for (text, expected) in [
             ("", InvalidDatabase::Shape),
-            ("/run/mysqld.sock", InvalidDatabase::Shape),
             ("unix:", InvalidDatabase::RelativePath),
             ("unix:mysqld.sock", InvalidDatabase::RelativePath),
             ("tcp:", InvalidDatabase::Shape),
-            ("tcp:host", InvalidDatabase::Shape),
-            ("tcp::3306", InvalidDatabase::Shape),
-            ("tcp:host:0", InvalidDatabase::Shape),
-            ("tcp:host:65536", InvalidDatabase::Shape),
-            ("tcp:::1:3306", InvalidDatabase::Shape),
+            ("tcp:host", InvalidDatabase::NoPort),
+            ("mysqld.sock", InvalidDatabase::NoPort),
+            ("localhost", InvalidDatabase::NoPort),
+            ("127.0.0.1", InvalidDatabase::NoPort),
+            ("[::1]", InvalidDatabase::NoPort),
+            ("tcp:[::1]", InvalidDatabase::NoPort),
+            ("3306", InvalidDatabase::NoHost),
+            ("tcp:3306", InvalidDatabase::NoHost),
+            (":3306", InvalidDatabase::NoHost),
+            ("tcp::3306", InvalidDatabase::NoHost),
+            ("tcp:host:0", InvalidDatabase::Port),
+            ("tcp:host:65536", InvalidDatabase::Port),
+            ("host:mysql", InvalidDatabase::Port),
+            ("::1", InvalidDatabase::NoBrackets),
+            ("::1:x", InvalidDatabase::NoBrackets),
+            ("tcp:::1:3306", InvalidDatabase::NoBrackets),
             ("tcp:[host]:3306", InvalidDatabase::Shape),
-            ("tls:host", InvalidDatabase::Shape),
+            ("tls:host", InvalidDatabase::NoPort),
+            ("tcp:user:secret@host:3306", InvalidDatabase::Url),
+            ("user@host:3306", InvalidDatabase::Url),
+            ("mysql://root:secret@db:3306/app", InvalidDatabase::Url),
+            ("postgres://db", InvalidDatabase::Url),
+            ("jdbc:mysql://db:3306/app", InvalidDatabase::Url),
         ] {
             assert_eq!(text.parse::<Database>(), Err(expected), "{text:?}");
         }

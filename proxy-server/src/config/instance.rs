@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use daemon::settings::nearest;
+use daemon::settings::{BOOLEAN, Known, Listen, Query, boolean};
 use proto::instance::{InvalidName, check_label};
 use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
@@ -14,18 +14,22 @@ use super::leg::LegConfig;
 use crate::backend::Database;
 
 /// What may stand behind an instance's name.
-const PARAMETERS: [&str; 10] = [
-    "database",
-    "engine",
-    "inner-tls",
-    "local-certificate",
-    "local-key",
-    "database-ca",
-    "database-fingerprint",
-    "database-name",
-    "proxy-protocol",
-    "mysql-listen",
-];
+const KNOWN: Known<'_> = Known {
+    all: &[
+        "database",
+        "engine",
+        "inner-tls",
+        "local-certificate",
+        "local-key",
+        "database-ca",
+        "database-fingerprint",
+        "database-name",
+        "proxy-protocol",
+        "mysql-listen",
+    ],
+    lists: &[],
+    switches: &["proxy-protocol"],
+};
 
 /// The instance that the operator names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,14 +143,20 @@ impl Parsed {
     }
 }
 
-/// Reads `NAME` or `NAME?database=...&engine=...` with any of [`PARAMETERS`]; what is not said there is as common to all.
+/// Reads `NAME` or `NAME?database=...&engine=...` with any of [`KNOWN`]; what is not said there is as common to all.
 pub(super) fn parse(text: &str, common: &Common, direct: &DirectConfig) -> Parsed {
     let mut parsed = Parsed::default();
-    let (name, query) = text.split_once('?').unwrap_or((text, ""));
-    let wanted = parsed.keep("", Wanted::parse(name));
+    let query = Query::parse(text, KNOWN);
+    let wanted = parsed.keep("", Wanted::parse(&query.name));
     let mut said = common.clone();
-    for (key, value) in parameters(query) {
-        said.hear(key, &decoded(value), &mut parsed);
+    // A wrong database is no missing one.
+    said.excused |= query
+        .problems
+        .iter()
+        .any(|problem| problem.starts_with("database "));
+    parsed.problems.extend(query.problems);
+    for (key, value) in &query.found {
+        said.hear(key, value, &mut parsed);
     }
     if said.database.is_none() && !said.excused {
         let problem = "no database: say --database, or ?database=unix:/PATH behind the name";
@@ -194,51 +204,33 @@ impl Common {
             }
             "database-name" => self.leg.name = Some(value.to_owned()),
             "proxy-protocol" => {
-                self.proxy_protocol = parsed
-                    .keep("proxy-protocol: ", value.parse())
-                    .unwrap_or(false);
+                let is_on = if value.is_empty() {
+                    Some(true)
+                } else {
+                    boolean(value)
+                };
+                let is_on = parsed.keep("proxy-protocol: ", is_on.ok_or(BOOLEAN));
+                self.proxy_protocol = is_on.unwrap_or(false);
             }
-            "mysql-listen" => self.mysql_listen = parsed.keep("mysql-listen: ", value.parse()),
-            _ => parsed.problems.push(unknown(key)),
+            "mysql-listen" => {
+                let listen = value.parse().and_then(|listen: Listen| listen.address());
+                self.mysql_listen = parsed.keep("mysql-listen: ", listen);
+            }
+            // The others have been refused.
+            _ => {}
         }
     }
 }
 
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .split('&')
-        .filter(|part| !part.is_empty())
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-}
-
-fn unknown(key: &str) -> String {
-    match nearest(key, PARAMETERS) {
-        Some(meant) => format!("there is no parameter {key}; did you mean {meant}?"),
-        None => format!(
-            "there is no parameter {key}; there are {}",
-            PARAMETERS.join(", ")
-        ),
+/// The instance as complaints name it: somebody may have given a URL with a password as its database.
+pub(super) fn shown(text: &str) -> String {
+    match text
+        .split_once("://")
+        .and_then(|(before, rest)| Some((before, rest.rsplit_once('@')?)))
+    {
+        Some((before, (_, behind))) => format!("instance {before}://...@{behind}"),
+        None => format!("instance {text}"),
     }
-}
-
-/// `%26` and its like stand for the bytes that would end a parameter; anything else stands for itself.
-fn decoded(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let escaped = behind
-            .first_chunk::<2>()
-            .filter(|_| first == b'%')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(first));
-        rest = match escaped {
-            Some(_) => behind.get(2..).unwrap_or_default(),
-            None => behind,
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

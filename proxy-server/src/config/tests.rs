@@ -45,7 +45,7 @@ fn everything_that_is_wrong_is_told_at_once() {
         "credentials-file: missing",
         "instance P: ",
         "instance db1?engine=x: engine: ",
-        "database: a database is unix:/PATH, tcp:HOST:PORT or tls:HOST:PORT",
+        "database: a database has a port: say tcp:HOST:3306",
         "run-as: --run-as names root",
         "max-connections: expected 1 or more, found 0",
     ] {

@@ -27,9 +27,9 @@ use Kind::{Switch, Value};
 /// A flag's long name, its letter, its kind, and what becomes of it.
 pub(super) type Flag = (&'static str, Option<char>, Kind, Status);
 
-/// The flags of cloud-sql-proxy 2.25.3: facts, in the order of its source.
+/// The flags of cloud-sql-proxy 2.28.0: facts, in the order of its source.
 #[rustfmt::skip]
-pub(super) const FLAGS: [Flag; 48] = [
+pub(super) const FLAGS: [Flag; 52] = [
     ("config-file", None, Value, Better("has an environment twin; unknown keys and values of a wrong kind are refused")),
     ("user-agent", None, Value, Same),
     ("token", Some('t'), Value, Same),
@@ -46,6 +46,9 @@ pub(super) const FLAGS: [Flag; 48] = [
     ("disable-traces", None, Switch, Same),
     ("telemetry-sample-rate", None, Value, LeftOut),
     ("disable-metrics", None, Switch, Same),
+    ("enable-builtin-metrics", None, Switch, LeftOut),
+    ("compute-platform", None, Value, LeftOut),
+    ("application-name", None, Value, LeftOut),
     ("telemetry-prefix", None, Value, LeftOut),
     ("exit-zero-on-sigterm", None, Switch, Same),
     ("prometheus", None, Switch, Same),
@@ -76,13 +79,14 @@ pub(super) const FLAGS: [Flag; 48] = [
     ("private-ip", None, Switch, Same),
     ("psc", None, Switch, Same),
     ("sql-data", None, Switch, LeftOut),
+    ("connect-tunnel", None, Switch, LeftOut),
     ("help", Some('h'), Switch, Same),
     ("version", Some('v'), Switch, Same),
 ];
 
 /// The parameters of its instances, each with a value.
 #[rustfmt::skip]
-pub(super) const PARAMETERS: [(&str, &str, Status); 8] = [
+pub(super) const PARAMETERS: [(&str, &str, Status); 9] = [
     ("address", "127.0.0.2", Same),
     ("port", "3310", Same),
     ("unix-socket", "/run/db", Same),
@@ -91,12 +95,13 @@ pub(super) const PARAMETERS: [(&str, &str, Status); 8] = [
     ("private-ip", "true", Same),
     ("psc", "true", Same),
     ("sql-data", "true", LeftOut),
+    ("connect-tunnel", "true", LeftOut),
 ];
 
 /// Argument lists of its published help, README, documentation and examples; what stands behind is the only flag
 /// that is refused.
 #[rustfmt::skip]
-pub(super) const EXAMPLES: [(&[&str], Option<&str>); 32] = [
+pub(super) const EXAMPLES: [(&[&str], Option<&str>); 34] = [
     (&["proj:region:mysql"], None),
     (&["db.example.com"], None),
     (&["proj:region:mysql", "proj:region:pg"], None),
@@ -125,6 +130,8 @@ pub(super) const EXAMPLES: [(&[&str], Option<&str>); 32] = [
     (&["--run-connection-test", "proj:region:mysql"], None),
     (&["--quitquitquit", "--admin-port", "9092", "proj:region:mysql"], None),
     (&["--telemetry-project", "proj", "proj:region:mysql"], Some("telemetry-project")),
+    (&["--enable-builtin-metrics=false", "proj:region:mysql"], None),
+    (&["--application-name", "checkout-api", "proj:region:mysql"], Some("application-name")),
     (&["--auto-iam-authn", "proj:region:mysql"], Some("auto-iam-authn")),
     (&["-gi", "proj:region:mysql"], Some("gcloud-auth")),
     (&["--fuse", "/mycooldir"], Some("fuse")),
