@@ -14,9 +14,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use daemon::environment::Environment;
 use daemon::exit::Exit;
-use daemon::settings::parse;
+use daemon::settings::{check_variables, choice, parse};
 
 use crate::audit::local_admin;
 use crate::clock::Clock;
@@ -71,7 +72,7 @@ struct Place {
     #[arg(long, value_name = "DIR", env = "CSQL_CA_DATA")]
     data: PathBuf,
     /// How to print
-    #[arg(long, value_enum, env = "CSQL_CA_FORMAT", default_value = "table")]
+    #[arg(long, value_name = "table|json", env = "CSQL_CA_FORMAT", default_value = "table", value_parser = choice::<Format>)]
     format: Format,
 }
 
@@ -106,6 +107,13 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 async fn run(command: Command) -> Result<Exit> {
+    // `serve` says it with all else that is wrong, and in its log.
+    if !matches!(command, Command::Serve(_) | Command::Openapi) {
+        let wrong = check_variables(&Cli::command(), &[], &Environment::of_process());
+        if !wrong.is_empty() {
+            return Ok(daemon::settings::complain(PROGRAM, &wrong));
+        }
+    }
     match command {
         Command::Serve(serve) => return Box::pin(serve.run()).await,
         Command::Init(init) => init.run().await?,

@@ -22,3 +22,5 @@ mod settings;
 mod store_faults;
 #[path = "process/stuck_log.rs"]
 mod stuck_log;
+#[path = "process/told.rs"]
+mod told;

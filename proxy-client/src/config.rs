@@ -161,11 +161,7 @@ impl Config {
         let endpoint = checks::endpoint(&settings, &mut complaints);
         let credentials = credentials::choose(&settings, environment, &mut complaints);
         let proxies = checks::proxies(environment, &mut complaints);
-        // Credentials that were refused leave no project: short names are not a second complaint.
-        let project = match &credentials {
-            Some(credentials) => credentials.project(),
-            None => Some("unknown"),
-        };
+        let project = project(credentials.as_ref());
         let instances = instances(&settings, project, &mut complaints);
         let root_pem = settings
             .ca_certificate
@@ -270,6 +266,11 @@ impl Http {
             metrics,
         })
     }
+}
+
+/// Credentials that were refused leave no project: that is no second complaint about short names.
+fn project(credentials: Option<&credentials::Chosen>) -> Option<&str> {
+    credentials.map_or(Some("unknown"), credentials::Chosen::project)
 }
 
 fn instances(

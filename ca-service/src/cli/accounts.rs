@@ -16,7 +16,7 @@ use crate::registry::{Account, Mode, NewAccount, Registry};
 /// Who may ask for certificates.
 #[derive(Subcommand)]
 pub(super) enum ServiceAccounts {
-    /// Make a service account and its first key
+    /// Make a service account, and its first key where --key-file is given
     Create(Create),
     /// List all service accounts
     List(Place),
@@ -98,7 +98,11 @@ impl Create {
                 let mode = account.mode.word();
                 return Err(Error::Invalid(format!("{name} exists in mode {mode}")));
             }
-            return output::one(self.place.format, &row(&account));
+            output::one(self.place.format, &row(&account))?;
+            return match &self.key_file {
+                Some(_) => self.say_that_no_key_was_made(&account),
+                None => Ok(()),
+            };
         }
         // The file first: an account whose key went nowhere would be of no use.
         let reserved = self.key_file.as_deref().map(Reserved::new).transpose()?;
@@ -113,7 +117,21 @@ impl Create {
             shown["kid"] = reserved.fill(&registry, &account, None).await?.into();
             shown["keyFile"] = path.display().to_string().into();
         }
-        output::one(self.place.format, &shown)
+        output::one(self.place.format, &shown)?;
+        match self.key_file {
+            Some(_) => Ok(()),
+            None => self.say_that_no_key_was_made(&account),
+        }
+    }
+
+    /// Without a key the account cannot do anything.
+    fn say_that_no_key_was_made(&self, account: &Account) -> Result<()> {
+        let (data, name) = (self.place.data.display(), &account.name);
+        let hint = format!(
+            "\nNo key was made. To make one:\n\
+             \x20 cloudsql-ca keys create --data {data} --service-account {name} --key-file FILE\n"
+        );
+        output::hint(self.place.format, &hint)
     }
 
     async fn full_name(&self, registry: &Registry) -> Result<AccountName> {

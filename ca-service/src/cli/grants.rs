@@ -1,8 +1,10 @@
 //! `grant` and `ungrant`.
 
-use clap::Args;
+use clap::{Args, ValueHint};
+use daemon::text::clean;
 use serde_json::{Value, json};
 
+use super::output::Format;
 use super::{Place, output};
 use crate::error::{Error, Result};
 use crate::registry::{Permission, Role};
@@ -29,7 +31,7 @@ struct Subject {
     #[arg(long, env = "CSQL_CA_SERVICE_ACCOUNT")]
     service_account: String,
     /// What it lets the account do
-    #[arg(long, value_enum, env = "CSQL_CA_ROLE")]
+    #[arg(long, value_name = "client|agent|admin", env = "CSQL_CA_ROLE", value_parser = daemon::settings::choice::<Role>)]
     role: Role,
 }
 
@@ -39,10 +41,10 @@ pub(super) struct Grant {
     #[command(flatten)]
     subject: Subject,
     /// Only as this database user; MySQL and MariaDB only (may be repeated; default: any)
-    #[arg(long = "db-user", value_name = "USER")]
+    #[arg(long = "db-user", value_name = "USER", value_hint = ValueHint::Other)]
     db_users: Vec<String>,
     /// Only this schema may be named at login; MySQL and MariaDB only, statements are not checked (may be repeated; default: any)
-    #[arg(long = "schema", value_name = "SCHEMA")]
+    #[arg(long = "schema", value_name = "SCHEMA", value_hint = ValueHint::Other)]
     schemas: Vec<String>,
     /// Succeed when the same grant exists already
     #[arg(long)]
@@ -84,6 +86,9 @@ impl Grant {
         if !permission.schemas.is_empty() {
             shown["schemasCheckedAt"] = "login".into();
         }
+        if subject.place.format == Format::Table {
+            shown = for_people(&shown);
+        }
         output::one(subject.place.format, &shown)?;
         if permission.schemas.is_empty() {
             return Ok(());
@@ -111,6 +116,12 @@ impl Ungrant {
 fn check_names(flag: &str, names: &[String]) -> Result<()> {
     let good =
         |name: &String| (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    // Taken to the letter, so that nobody else is let in; and such a name is hardly meant.
+    if let Some(name) = names.iter().find(|name| clean(name) != name.as_str()) {
+        let clean = clean(name);
+        let problem = format!("{flag} {name:?} has blanks or quotes around it; say {clean:?}");
+        return Err(Error::Invalid(problem));
+    }
     if names.len() <= MAX_NAMES && names.iter().all(good) {
         return Ok(());
     }
@@ -127,4 +138,17 @@ pub(super) fn row(permission: &Permission) -> Value {
         "dbUsers": permission.db_users,
         "schemas": permission.schemas,
     })
+}
+
+/// A grant as a table shows it: one that names no user and no schema is for all of them.
+pub(super) fn for_people(grant: &Value) -> Value {
+    let mut grant = grant.clone();
+    let is_client = grant["role"] == Role::Client.word();
+    for names in ["dbUsers", "schemas"] {
+        let is_empty = grant[names].as_array().is_some_and(Vec::is_empty);
+        if is_client && is_empty {
+            grant[names] = "any".into();
+        }
+    }
+    grant
 }

@@ -25,7 +25,7 @@ pub(super) enum Instances {
     List(Place),
     /// Show an instance and who may do what with it
     Describe(Named),
-    /// Delete an instance; nothing can be issued for it again
+    /// Delete an instance and its grants; nothing can be issued for it again
     Delete(Named),
 }
 
@@ -91,10 +91,10 @@ impl Instances {
             Self::Delete(named) => {
                 let registry = named.place.registry().await?;
                 let instance = registry.named_instance(&named.name).await?;
-                registry.delete_instance(&instance).await?;
+                let grants = registry.delete_instance(&instance).await?;
                 output::one(
                     named.place.format,
-                    &json!({ "deleted": instance.name.to_string() }),
+                    &json!({ "deleted": instance.name.to_string(), "deletedGrants": grants }),
                 )
             }
         }
@@ -178,14 +178,18 @@ fn show(place: &Place, mut described: Value) -> Result<()> {
     output::one(place.format, &described)?;
     match grants.as_array() {
         Some(grants) if !grants.is_empty() => {
+            let grants: Vec<Value> = grants.iter().map(super::grants::for_people).collect();
             output::hint(place.format, "\n")?;
             output::list(
                 place.format,
                 &["serviceAccount", "role", "dbUsers", "schemas"],
-                grants,
+                &grants,
             )
         }
-        _ => Ok(()),
+        _ => output::hint(
+            place.format,
+            "\nNo grants: nobody can connect, and no agent can serve it (cloudsql-ca grant).\n",
+        ),
     }
 }
 

@@ -80,8 +80,9 @@ impl Keys {
             Self::List(owner) => {
                 let registry = owner.place.registry().await?;
                 let account = registry.named_account(&owner.service_account).await?;
-                let rows: Vec<Value> = registry.keys(&account).await?.iter().map(row).collect();
-                let columns = ["kid", "algorithm", "enabled", "createTime", "expireTime"];
+                let (keys, now) = (registry.keys(&account).await?, registry.now());
+                let rows: Vec<Value> = keys.iter().map(|key| row(key, now)).collect();
+                let columns = ["kid", "algorithm", "state", "createTime", "expireTime"];
                 output::list(owner.place.format, &columns, &rows)
             }
             Self::Delete(Delete { kid, owner }) => {
@@ -98,11 +99,17 @@ fn seconds(lifetime: Span) -> Seconds {
     Seconds::try_from(lifetime.0.as_secs()).unwrap_or(Seconds::MAX / 2)
 }
 
-fn row(key: &AccountKey) -> Value {
+fn row(key: &AccountKey, now: Seconds) -> Value {
+    let state = match (key.enabled, key.is_usable(now)) {
+        (false, _) => "disabled",
+        (true, false) => "expired",
+        (true, true) => "enabled",
+    };
     json!({
         "kid": key.kid,
         "algorithm": key.algorithm.name(),
-        "enabled": key.enabled,
+        "enabled": key.is_usable(now),
+        "state": state,
         "createTime": rfc3339(key.created_at),
         "expireTime": key.expires_at.map(rfc3339),
     })

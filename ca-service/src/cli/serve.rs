@@ -5,10 +5,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, CommandFactory as _};
+use daemon::environment::Environment;
 use daemon::exit::Exit;
 use daemon::log;
-use daemon::settings::{Complaints, Span, complain, load};
+use daemon::settings::{Complaints, Listen, Span, check_variables, choice, complain, load};
 use serde::Deserialize;
 
 use super::PROGRAM;
@@ -45,7 +46,7 @@ pub(crate) struct Settings {
     data: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8443]
     #[arg(long, value_name = "HOST:PORT", env = "CSQL_CA_LISTEN")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     /// Speak plain HTTP; only with a loopback address in --listen
     #[arg(long, env = "CSQL_CA_INSECURE_HTTP", num_args = 0..=1, default_missing_value = "true")]
     insecure_http: Option<bool>,
@@ -64,7 +65,7 @@ pub(crate) struct Settings {
     address_file: Option<PathBuf>,
     /// Answer /livez, /readyz and /metrics here too, to anybody (the main address answers them to loopback only)
     #[arg(long, value_name = "HOST:PORT", env = "CSQL_CA_HEALTH_LISTEN")]
-    health_listen: Option<SocketAddr>,
+    health_listen: Option<Listen>,
     /// Life of client certificates, 300s to 24h [default: 1h]
     #[arg(long, value_name = "DURATION", env = "CSQL_CA_CERTIFICATE_TTL")]
     certificate_ttl: Option<Span>,
@@ -103,7 +104,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "LEVEL", env = "CSQL_CA_LOG_LEVEL")]
     log_level: Option<String>,
     /// How log lines look [default: text]
-    #[arg(long, value_enum, env = "CSQL_CA_LOG_FORMAT")]
+    #[arg(long, value_name = "text|json", env = "CSQL_CA_LOG_FORMAT", value_parser = choice::<log::Style>)]
     log_format: Option<log::Style>,
 }
 
@@ -137,7 +138,15 @@ impl Serve {
             let style = settings.log_format.unwrap_or_default();
             let log = log::init(settings.log_level.as_deref(), style, log::Output::default())?;
             let names_store = settings.store.is_some();
-            Ok((Config::try_from(settings)?, names_store, log))
+            let mut complaints =
+                check_variables(&super::Cli::command(), &[], &Environment::of_process());
+            match Config::try_from(settings) {
+                Ok(config) => complaints.or((config, names_store, log)),
+                Err(wrong) => {
+                    complaints.extend(wrong);
+                    Err(complaints)
+                }
+            }
         });
         let (mut config, names_store, log) = match prepared {
             Ok(prepared) => prepared,
@@ -172,7 +181,12 @@ impl TryFrom<Settings> for Config {
         let mut complaints = Complaints::default();
         let policy = policy(&settings, &mut complaints);
         let insecure_http = settings.insecure_http.unwrap_or(false);
-        let listen = settings.listen.unwrap_or(LISTEN);
+        let mut address = |key: &str, listen: &Option<Listen>| {
+            let listen = listen.as_ref();
+            listen.and_then(|listen| complaints.check(key, listen.address()))
+        };
+        let listen = address("listen", &settings.listen).unwrap_or(LISTEN);
+        let health_listen = address("health-listen", &settings.health_listen);
         if insecure_http && !listen.ip().is_loopback() {
             let problem = format!("plain HTTP is for loopback only, and --listen is {listen}");
             complaints.add("insecure-http", problem);
@@ -204,7 +218,7 @@ impl TryFrom<Settings> for Config {
             listen,
             insecure_http,
             certificate,
-            health_listen: settings.health_listen,
+            health_listen,
             address_file: settings.address_file,
             policy,
             bounds,

@@ -195,18 +195,25 @@ impl Registry {
         self.store.commit_change(write).await
     }
 
-    /// Deletes an instance, its grants and its keys. Nothing can be issued for it again.
-    pub(crate) async fn delete_instance(&self, instance: &Instance) -> Result<()> {
+    /// Deletes an instance, its grants and its keys. Nothing can be issued for it again. Returns how many grants it had.
+    pub(crate) async fn delete_instance(&self, instance: &Instance) -> Result<u64> {
         let mut write = self.store.write().await?;
-        for delete in [
+        let mut deleted = [0; 3];
+        for (deleted, delete) in deleted.iter_mut().zip([
             "DELETE FROM grants WHERE instance_id = $1",
             "DELETE FROM authorities WHERE instance_id = $1",
             "DELETE FROM instances WHERE id = $1",
-        ] {
-            sqlx::query(delete)
-                .bind(&instance.id)
-                .execute(&mut *write)
-                .await?;
+        ]) {
+            let done = sqlx::query(delete).bind(&instance.id);
+            *deleted = done.execute(&mut *write).await?.rows_affected();
+        }
+        let [grants, _, instances] = deleted;
+        if instances == 0 {
+            return Err(Error::Missing {
+                kind: "instance",
+                name: instance.name.to_string(),
+                list: "instances list",
+            });
         }
         let old = json!({
             "address": instance.address,
@@ -221,7 +228,8 @@ impl Registry {
             Value::Null,
         )
         .await?;
-        self.store.commit_change(write).await
+        self.store.commit_change(write).await?;
+        Ok(grants)
     }
 
     /// Keeps a key of the CA that belongs to no instance.

@@ -44,7 +44,7 @@ impl Listen {
             .collect();
         let first = found.iter().find(|address| address.is_ipv4());
         first
-            .or(found.first())
+            .or_else(|| found.first())
             .copied()
             .ok_or_else(|| unresolved("no address".to_owned()))
     }

@@ -230,7 +230,7 @@ async fn wrong_settings_end_with_the_usage_code_and_all_complaints() {
     assert_eq!(code, Some(64), "{text}");
     for expected in [
         "credentials-file: missing",
-        "database: a database is unix:/PATH",
+        "database: a database has a port: say tcp:HOST:3306",
         "did you mean database?",
     ] {
         assert!(text.contains(expected), "{expected} in {text}");
@@ -249,7 +249,7 @@ async fn wrong_flags_and_all_that_is_wrong_beside_them_are_told_at_once() {
     let beside = [
         "agent.toml: drian: there is no such key; did you mean drain?",
         "credentials-file: missing",
-        "database: a database is unix:/PATH",
+        "database: a database has a port: say tcp:HOST:3306",
     ];
     let wrong = ["--max-connections=many", "--max-handshakes=few"];
     for (flags, expected) in [(&[][..], &[][..]), (&wrong, &["'many'", "'few'"])] {

@@ -12,6 +12,9 @@ fn read(flags: &[String], variables: &[(&str, &str)]) -> Result<Config, Complain
     Config::new(settings.load(&environment)?, &environment)
 }
 
+/// Its name, the flag, and variables.
+type Source<'a> = (&'a str, String, &'a [(&'a str, &'a str)]);
+
 /// A key file's content in some of the forms that `transport` knows; all of them are tested there.
 fn forms() -> Vec<(&'static str, String)> {
     use base64::Engine as _;
@@ -44,7 +47,7 @@ fn a_key_is_read_in_every_form_from_every_source() {
         std::fs::write(&path, &content).unwrap();
         let file = serde_json::json!({ "json-credentials": content });
         std::fs::write(&settings, file.to_string()).unwrap();
-        let sources: [(&str, String, &[(&str, &str)]); 6] = [
+        let sources: [Source<'_>; 6] = [
             ("file", format!("--credentials-file={named}"), &[]),
             (
                 "file, blanks",

@@ -51,88 +51,89 @@ fn a_key_file_cut_off_anywhere_is_refused_and_none_of_it_is_shown() {
 
 /// The content of a key file in the forms in which people have it.
 fn forms() -> Vec<(&'static str, Vec<u8>)> {
+    let value = our_key_file("https://ca.example");
+    let all = [encodings(&value), wrappings(&value), line_breaks(&value)];
+    all.into_iter().flatten().collect()
+}
+
+fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(unit).collect()
+}
+
+fn bytes<const N: usize>(forms: [(&'static str, String); N]) -> Vec<(&'static str, Vec<u8>)> {
+    forms.map(|(form, text)| (form, text.into_bytes())).into()
+}
+
+fn encodings(value: &serde_json::Value) -> Vec<(&'static str, Vec<u8>)> {
+    let pretty = format!("{value:#}");
+    let (little, big) = (
+        utf16(&pretty, u16::to_le_bytes),
+        utf16(&pretty, u16::to_be_bytes),
+    );
+    let mark = |mark: [u8; 2], text: &[u8]| [&mark, text].concat();
+    vec![
+        ("as it is", pretty.clone().into_bytes()),
+        (
+            "UTF-8 with BOM",
+            format!("\u{FEFF}{pretty}\r\n").into_bytes(),
+        ),
+        ("UTF-16 LE with BOM", mark([0xFF, 0xFE], &little)),
+        ("UTF-16 BE with BOM", mark([0xFE, 0xFF], &big)),
+        ("UTF-16 LE", little),
+        ("UTF-16 BE", big),
+    ]
+}
+
+fn wrappings(value: &serde_json::Value) -> Vec<(&'static str, Vec<u8>)> {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-    let value = our_key_file("https://ca.example");
     let (compact, pretty) = (value.to_string(), format!("{value:#}"));
-    let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
-        text.encode_utf16().flat_map(unit).collect()
-    };
+    let encoded = STANDARD.encode(&pretty);
+    let lines = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy);
+    let lines: Vec<_> = lines.collect();
+    let escaped = compact.replace('\\', "\\\\").replace('"', "\\\"");
+    let wide = STANDARD.encode(utf16(&pretty, u16::to_le_bytes));
+    bytes([
+        ("single quotes", format!("'{compact}'\n")),
+        ("double quotes", format!("\"{pretty}\"")),
+        (
+            "a JSON string",
+            serde_json::Value::from(pretty.clone()).to_string(),
+        ),
+        ("quotes escaped", escaped),
+        ("base64", encoded.clone()),
+        ("base64 in lines", lines.join("\n")),
+        ("base64 in quotes", format!("\"{encoded}\"\n")),
+        ("base64 without padding", STANDARD_NO_PAD.encode(&compact)),
+        ("base64 for URLs", URL_SAFE.encode(&pretty)),
+        ("base64 twice", STANDARD.encode(&encoded)),
+        ("base64 of UTF-16", wide),
+        (
+            "a data URL",
+            format!("data:application/json;base64,{encoded}"),
+        ),
+    ])
+}
+
+fn line_breaks(value: &serde_json::Value) -> Vec<(&'static str, Vec<u8>)> {
+    let (compact, pretty) = (value.to_string(), format!("{value:#}"));
     let key_with = |line_break: &str| {
         let mut value = value.clone();
         let pem = value["private_key"].as_str().unwrap();
         value["private_key"] = pem.trim_end().replace('\n', line_break).into();
         value.to_string()
     };
-    let encoded = STANDARD.encode(&pretty);
-    let lines: Vec<&str> = encoded
-        .as_bytes()
-        .chunks(76)
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
-    let text = |text: &str| text.as_bytes().to_vec();
-    vec![
-        ("as it is", text(&pretty)),
-        ("CRLF", text(&pretty.replace('\n', "\r\n"))),
-        ("blanks around", text(&format!("\n\r\n \t{pretty}\n\n"))),
-        ("UTF-8 with BOM", text(&format!("\u{FEFF}{pretty}\r\n"))),
-        (
-            "UTF-16 LE with BOM",
-            [vec![0xFF, 0xFE], utf16(&pretty, u16::to_le_bytes)].concat(),
-        ),
-        (
-            "UTF-16 BE with BOM",
-            [vec![0xFE, 0xFF], utf16(&pretty, u16::to_be_bytes)].concat(),
-        ),
-        ("UTF-16 LE", utf16(&pretty, u16::to_le_bytes)),
-        ("UTF-16 BE", utf16(&compact, u16::to_be_bytes)),
-        ("single quotes", text(&format!("'{compact}'\n"))),
-        ("double quotes", text(&format!("\"{pretty}\""))),
-        (
-            "a JSON string",
-            text(&serde_json::Value::from(pretty.clone()).to_string()),
-        ),
-        (
-            "quotes escaped",
-            text(&compact.replace('\\', "\\\\").replace('"', "\\\"")),
-        ),
-        (
-            "real line breaks in the key",
-            text(&pretty.replace("\\n", "\n")),
-        ),
-        ("real CRLF in the key", text(&pretty.replace("\\n", "\r\n"))),
-        (
-            "line breaks between members as escapes",
-            text(&pretty.replace('\n', "\\n")),
-        ),
-        (
-            "line breaks of the key escaped twice",
-            text(&compact.replace("\\n", "\\\\n")),
-        ),
-        (
-            "line breaks of the key escaped three times",
-            text(&compact.replace("\\n", "\\\\\\\\n")),
-        ),
-        ("blanks for line breaks of the key", text(&key_with(" "))),
-        ("no line breaks in the key", text(&key_with(""))),
-        ("base64", text(&encoded)),
-        ("base64 in lines", text(&lines.join("\n"))),
-        ("base64 in quotes", text(&format!("\"{encoded}\"\n"))),
-        (
-            "base64 without padding",
-            text(&STANDARD_NO_PAD.encode(&compact)),
-        ),
-        ("base64 for URLs", text(&URL_SAFE.encode(&pretty))),
-        ("base64 twice", text(&STANDARD.encode(&encoded))),
-        (
-            "base64 of UTF-16",
-            text(&STANDARD.encode(utf16(&pretty, u16::to_le_bytes))),
-        ),
-        (
-            "a data URL",
-            text(&format!("data:application/json;base64,{encoded}")),
-        ),
-    ]
+    bytes([
+        ("CRLF", pretty.replace('\n', "\r\n")),
+        ("blanks around", format!("\n\r\n \t{pretty}\n\n")),
+        ("real ones in the key", pretty.replace("\\n", "\n")),
+        ("real CRLF in the key", pretty.replace("\\n", "\r\n")),
+        ("escapes between members", pretty.replace('\n', "\\n")),
+        ("escaped twice", compact.replace("\\n", "\\\\n")),
+        ("escaped three times", compact.replace("\\n", "\\\\\\\\n")),
+        ("blanks in the key", key_with(" ")),
+        ("none in the key", key_with("")),
+    ])
 }
 
 #[test]
@@ -167,93 +168,96 @@ fn a_root_in_a_key_file_has_its_line_breaks_however_they_were_written() {
     }
 }
 
+/// Content that is no key file, and what is said of it.
+const FOREIGN: [(&str, &str); 34] = [
+    ("  \n", "is empty"),
+    ("\u{FEFF}", "is empty"),
+    ("\"\"", "not JSON"),
+    (
+        "-----BEGIN CERTIFICATE-----\ncanary0123456789",
+        "is a certificate in PEM",
+    ),
+    (
+        "-----BEGIN PRIVATE KEY-----\ncanary0123456789",
+        "is a private key in PEM alone",
+    ),
+    (
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "is a private key in PEM alone",
+    ),
+    ("AIzacanary0123456789", "is an API key"),
+    (
+        "ya29.canary0123456789",
+        "is a token; cloudsql-proxy takes it with --token",
+    ),
+    (
+        "eyJhbGciOiJSUzI1NiJ9.canary0123456789.canary0123456789",
+        "is a token",
+    ),
+    (
+        "/etc/key.json",
+        "is a path where the content belongs; give it with --credentials-file",
+    ),
+    ("~/keys/app", "is a path"),
+    ("key.json\n", "is a path"),
+    ("${KEY}", "placeholder"),
+    ("$(cat canary0123456789)", "placeholder"),
+    ("{{ .Values.key }}", "placeholder"),
+    ("<html>canary0123456789", "HTML"),
+    ("[]", "is a JSON list"),
+    (
+        "type: service_account\nprivate_key: canary0123456789",
+        "is not JSON; give the .json key file",
+    ),
+    ("canary0123456789", "is not JSON"),
+    ("{}", "has no type"),
+    ("{\"type\":\"\"}", "has no type"),
+    ("{\"type\":7}", "members of a key file"),
+    (
+        r#"{"type":"external_account"}"#,
+        "is a workload identity file",
+    ),
+    (
+        r#"{"type":"impersonated_service_account"}"#,
+        "is an impersonation",
+    ),
+    (
+        r#"{"type":"gdch_service_account"}"#,
+        "has type \"gdch_service_account\"",
+    ),
+    (
+        r#"{"type":"Canary0123456789canary0123456789"}"#,
+        "not a plain word",
+    ),
+    (
+        r#"{"type":"authorized_user","client_secret":"canary0123456789"}"#,
+        "gcloud auth application-default login",
+    ),
+    (
+        r#"{"installed":{"client_secret":"canary0123456789"}}"#,
+        "the secret of an OAuth client",
+    ),
+    (r#"{"web":{}}"#, "the secret of an OAuth client"),
+    (r#"{"access_token":"canary0123456789"}"#, "--token"),
+    (
+        r#"{"kind":"Secret","data":{"key.json":"canary0123456789"}}"#,
+        "a Kubernetes object",
+    ),
+    (
+        r#"{"type":"service_account","private_key":7}"#,
+        "members of a key file",
+    ),
+    (
+        r#"{"type":"service_account"} canary0123456789"#,
+        "is not JSON (line 1, column 28)",
+    ),
+    (r#"{"type":"service_account",}"#, "is not JSON (line 1"),
+];
+
 #[test]
 fn what_is_not_a_key_file_is_named_with_its_own_remedy() {
     const CANARY: &str = "canary0123456789";
-    for (content, expected) in [
-        ("  \n", "is empty"),
-        ("\u{FEFF}", "is empty"),
-        ("\"\"", "not JSON"),
-        (
-            "-----BEGIN CERTIFICATE-----\ncanary0123456789",
-            "is a certificate in PEM",
-        ),
-        (
-            "-----BEGIN PRIVATE KEY-----\ncanary0123456789",
-            "is a private key in PEM alone",
-        ),
-        (
-            "-----BEGIN RSA PRIVATE KEY-----",
-            "is a private key in PEM alone",
-        ),
-        ("AIzacanary0123456789", "is an API key"),
-        (
-            "ya29.canary0123456789",
-            "is a token; cloudsql-proxy takes it with --token",
-        ),
-        (
-            "eyJhbGciOiJSUzI1NiJ9.canary0123456789.canary0123456789",
-            "is a token",
-        ),
-        (
-            "/etc/key.json",
-            "is a path where the content belongs; give it with --credentials-file",
-        ),
-        ("~/keys/app", "is a path"),
-        ("key.json\n", "is a path"),
-        ("${KEY}", "placeholder"),
-        ("$(cat canary0123456789)", "placeholder"),
-        ("{{ .Values.key }}", "placeholder"),
-        ("<html>canary0123456789", "HTML"),
-        ("[]", "is a JSON list"),
-        (
-            "type: service_account\nprivate_key: canary0123456789",
-            "is not JSON; give the .json key file",
-        ),
-        ("canary0123456789", "is not JSON"),
-        ("{}", "has no type"),
-        ("{\"type\":\"\"}", "has no type"),
-        ("{\"type\":7}", "members of a key file"),
-        (
-            r#"{"type":"external_account"}"#,
-            "is a workload identity file",
-        ),
-        (
-            r#"{"type":"impersonated_service_account"}"#,
-            "is an impersonation",
-        ),
-        (
-            r#"{"type":"gdch_service_account"}"#,
-            "has type \"gdch_service_account\"",
-        ),
-        (
-            r#"{"type":"Canary0123456789canary0123456789"}"#,
-            "not a plain word",
-        ),
-        (
-            r#"{"type":"authorized_user","client_secret":"canary0123456789"}"#,
-            "gcloud auth application-default login",
-        ),
-        (
-            r#"{"installed":{"client_secret":"canary0123456789"}}"#,
-            "the secret of an OAuth client",
-        ),
-        (r#"{"web":{}}"#, "the secret of an OAuth client"),
-        (r#"{"access_token":"canary0123456789"}"#, "--token"),
-        (
-            r#"{"kind":"Secret","data":{"key.json":"canary0123456789"}}"#,
-            "a Kubernetes object",
-        ),
-        (
-            r#"{"type":"service_account","private_key":7}"#,
-            "members of a key file",
-        ),
-        (
-            r#"{"type":"service_account"} canary0123456789"#,
-            "is not JSON (line 1, column 28)",
-        ),
-        (r#"{"type":"service_account",}"#, "is not JSON (line 1"),
-    ] {
+    for (content, expected) in FOREIGN {
         let found = refusal(content);
         assert!(found.contains(expected), "{content}: {found}");
         assert!(!found.contains(CANARY), "{content}: {found}");
