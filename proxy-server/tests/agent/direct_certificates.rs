@@ -37,7 +37,7 @@ async fn who_shows_a_certificate_is_bound_by_its_grant() {
             let tls = || Tls::new(&ca, version, shown(&ca, "i", APP));
             let (mut stream, (_, answer)) = tls().log_in(&agent, "app").await;
             assert_eq!(answer[0], 0, "{mode} {version:?}");
-            echo(&mut stream, b"named").await;
+            echo(&mut stream, b"\x01\0\0\0\x0e").await;
             let (_, (sequence, answer)) = tls().log_in(&agent, "root").await;
             let (number, text) = error(&answer);
             assert_eq!((sequence, number), (3, 1045));
