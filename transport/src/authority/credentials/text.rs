@@ -160,13 +160,7 @@ pub(super) fn pem(text: &str) -> Secret {
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
     while let Some((label, body, behind)) = block(rest) {
-        let body: Zeroizing<String> = Zeroizing::new(
-            body.replace("\\n", "")
-                .replace("\\r", "")
-                .chars()
-                .filter(|c| !c.is_whitespace() && *c != '\\')
-                .collect(),
-        );
+        let body = base64_of(body);
         out.push_str(&format!("-----BEGIN {label}-----"));
         for (at, character) in body.chars().enumerate() {
             if at % PEM_COLUMNS == 0 {
@@ -181,6 +175,22 @@ pub(super) fn pem(text: &str) -> Secret {
         true => Zeroizing::new(text.to_owned()),
         false => out,
     }
+}
+
+/// The body's base64 alone: without blanks, and without escapes of line breaks, however often they were escaped.
+fn base64_of(body: &str) -> Secret {
+    let mut base64 = Zeroizing::new(String::with_capacity(body.len()));
+    let mut characters = body.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            base64.extend(Some(character).filter(|c| !c.is_whitespace()));
+            continue;
+        }
+        // One letter belongs to a run of backslashes; the next one is base64, an r or n as well.
+        while characters.next_if_eq(&'\\').is_some() {}
+        characters.next_if(|c| matches!(c, 'n' | 'r'));
+    }
+    base64
 }
 
 /// Label and body of the first block, and the text behind it.

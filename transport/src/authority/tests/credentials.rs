@@ -255,6 +255,21 @@ const FOREIGN: [(&str, &str); 34] = [
 ];
 
 #[test]
+fn an_escaped_line_break_takes_no_letter_of_the_line_behind_it() {
+    let root = "-----BEGIN CERTIFICATE-----\nrnrn\n-----END CERTIFICATE-----\n";
+    for line_break in ["\\n", "\\\\n", "\\\\\\n", "\\r\\n", "\\\\r\\\\n"] {
+        let mut file = our_key_file("https://ca.example");
+        file["csql_root_certificate"] = root.replace('\n', line_break).into();
+        let credentials = Credentials::parse(&file.to_string()).unwrap();
+        assert_eq!(
+            credentials.root_pem().as_deref(),
+            Some(root),
+            "{line_break}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_a_key_file_is_named_with_its_own_remedy() {
     const CANARY: &str = "canary0123456789";
     for (content, expected) in FOREIGN {
