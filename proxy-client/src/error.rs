@@ -145,6 +145,12 @@ pub enum SessionError {
     /// The agent or the database behind it kept silent.
     #[error("the database did not speak in time")]
     Deadline,
+    /// Too many tunnels were being opened all the time that there was.
+    #[error("{0} connections are being opened already, and none of them made room in time")]
+    Crowded(usize),
+    /// The application's first byte cannot begin a session of its engine.
+    #[error("the application does not speak the database's protocol: its first byte is {0:#04x}")]
+    NotTheProtocol(u8),
 }
 
 impl SessionError {
@@ -173,6 +179,8 @@ impl SessionError {
             Self::Closed(_) => "closed",
             Self::Violation(_) => "violation",
             Self::Deadline => "deadline",
+            Self::Crowded(_) => "crowded",
+            Self::NotTheProtocol(_) => "not-the-protocol",
         }
     }
 
@@ -183,6 +191,7 @@ impl SessionError {
             Self::RefreshDeadline => Blame::Authority,
             Self::Tls(error) => error.blame(),
             Self::Deadline => Blame::Database,
+            Self::Crowded(_) | Self::NotTheProtocol(_) => Blame::Application,
             Self::Dial(_)
             | Self::Alert(_)
             | Self::Refused(_)
@@ -243,6 +252,16 @@ impl SessionError {
                 Code::Deadline,
                 self.to_string(),
                 "check the database and the agent's log",
+            ),
+            Self::Crowded(_) => Refusal::new(
+                Code::Limit,
+                self.to_string(),
+                "find out with cloudsql-proxy doctor why openings take long, or connect less often",
+            ),
+            Self::NotTheProtocol(_) => Refusal::new(
+                Code::Protocol,
+                self.to_string(),
+                "check which program connects to this port, and what it takes it for",
             ),
         }
     }

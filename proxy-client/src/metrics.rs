@@ -151,6 +151,13 @@ impl InstanceMetrics {
             .inc();
     }
 
+    /// Counts an application that left before its tunnel was open: neither a success nor a failure.
+    pub fn abandoned(&self) {
+        self.dials
+            .get_or_create(&self.kind("result", "abandoned"))
+            .inc();
+    }
+
     /// A session ended, and what ended it.
     pub fn closed(&self, by: EndedBy) {
         self.closes

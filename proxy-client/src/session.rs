@@ -1,5 +1,6 @@
 //! The life of a session: from an application's connection to the last byte.
 
+mod openings;
 mod refuse;
 mod stranger;
 mod trace;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use daemon::log::SESSION;
+use daemon::log::{LogThrottle, SESSION};
 use proto::frame::{Hello, Transport, VERSION};
 use proto::{Code, Engine, Refusal};
 use tokio::time::Instant;
@@ -26,6 +27,7 @@ use crate::error::SessionError;
 use crate::legs::{Legs, millis};
 use crate::metrics::InstanceMetrics;
 use crate::sessions::{Entry, Sessions};
+use openings::Openings;
 use refuse::Repeats;
 pub use stranger::turn_away;
 use trace::Told;
@@ -47,6 +49,8 @@ pub struct Served {
     /// Tells of them.
     pub traces: Option<Traces>,
     repeats: Repeats,
+    openings: Openings,
+    left_early: LogThrottle<()>,
 }
 
 impl Served {
@@ -68,6 +72,8 @@ impl Served {
             cut,
             traces: None,
             repeats: Repeats::default(),
+            openings: Openings::default(),
+            left_early: LogThrottle::default(),
         }
     }
 
@@ -100,17 +106,18 @@ pub async fn run(mut app: Socket, (peer, accepted): (Peer, Instant), served: Arc
         let mut told = Told::of(&served, &id, peer, accepted);
         let hello = hello(id.clone(), &app, peer);
         // In a box of its own: a session lives for hours, and its opening's memory not longer than that.
-        match Box::pin(served.connector.open(hello, deadline)).await {
-            Ok(mut tunnel) => {
+        match Box::pin(openings::open((&app, peer), hello, deadline, &served)).await {
+            Some(Ok(mut tunnel)) => {
                 tunnel.legs.accept = accept;
                 told.opened(&tunnel.legs);
                 let ended = copy(&mut app, tunnel, &entry, &served).await;
                 told.ended(&ended);
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 told.refused(&error.refusal());
                 Box::pin(refused(&mut app, &error, &served)).await;
             }
+            None => openings::abandoned(&served),
         }
         served.metrics.open.dec();
         told.tell(&served);

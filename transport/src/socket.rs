@@ -1,6 +1,7 @@
 //! Sockets: TCP and Unix as one type, and who is at the other end.
 
 mod dial;
+mod early;
 mod first;
 mod last;
 mod names;

@@ -27,6 +27,8 @@ pub(super) fn rung(error: &SessionError) -> Rung {
         | SessionError::Alert(_)
         | SessionError::Closed(_)
         | SessionError::Violation(_) => Rung::Tls,
+        // Of applications only.
+        SessionError::Crowded(_) | SessionError::NotTheProtocol(_) => Rung::Database,
     }
 }
 

@@ -23,6 +23,7 @@ mod limits;
 mod listeners;
 mod many;
 mod names;
+mod openings;
 mod outage;
 mod pki;
 mod ports;

@@ -148,6 +148,10 @@ impl Drop for Client {
 }
 
 impl Client {
+    pub(crate) fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
     pub(crate) async fn connect(&self) -> TcpStream {
         self.connect_to(0).await
     }
