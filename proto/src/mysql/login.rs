@@ -162,6 +162,7 @@ impl Login {
         if compressed && self.options.is_restricted() {
             return Ok(self.refuse(compression_hides_commands()));
         }
+        let withheld = capability::TLS | self.options.unfollowed();
         let asks_anew = response.is_by_sha256() && !self.options.takes_sha256();
         let plugin = response.plugin.clone().unwrap_or(greeting.plugin);
         let authentication = Authentication::new(
@@ -175,11 +176,11 @@ impl Login {
                 connection_id: greeting.connection_id,
                 application: self.options.application,
                 compressed,
-                local_files: response.capabilities & capability::LOCAL_FILES != 0,
+                local_files: response.capabilities & !withheld & capability::LOCAL_FILES != 0,
             },
             self.options.bridge(plugin, greeting.nonce),
         );
-        let forwarded = response::without(capability::TLS, payload);
+        let forwarded = response::without(withheld, payload);
         let forwarded = if asks_anew {
             response.unanswered(&forwarded)
         } else {

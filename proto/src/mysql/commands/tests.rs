@@ -71,7 +71,7 @@ fn change() -> Vec<u8> {
 }
 
 #[test]
-fn a_change_of_user_is_found_wherever_it_stands() {
+fn a_change_of_user_is_found_behind_any_commands() {
     for commands in [strict(), lenient()] {
         for before in [
             vec![],
@@ -87,9 +87,33 @@ fn a_change_of_user_is_found_wherever_it_stands() {
             // A command of two packets, and one whose second packet is empty.
             vec![packet(0xFF_FFFF, 0, QUERY), packet(20, 1, CHANGE)],
             vec![packet(0xFF_FFFF, 0, QUERY), packet(0, 1, 0)],
-            // A local file, an empty one, and one whose first piece takes two packets.
+            // A replica, which ends by COM_QUIT.
+            vec![packet(20, 0, 0x12), packet(1, 0, 0x01)],
+            vec![packet(20, 0, 0x1E)],
+        ] {
+            is_found_behind(&commands, before);
+        }
+    }
+}
+
+fn is_found_behind(commands: &Commands, before: Vec<Vec<u8>>) {
+    let length = before.concat().len();
+    let packets = [before, vec![change()]].concat();
+    let expected = Some((length, Stop::ChangeOfUser));
+    assert_eq!(found(commands, &packets), expected, "behind {length} bytes");
+}
+
+/// Files and replicas' words, with the place of the first packet of theirs.
+fn within_commands() -> Vec<(usize, Vec<Vec<u8>>)> {
+    vec![
+        // A local file, an empty one, and one whose first piece takes two packets.
+        (
+            13,
             vec![packet(9, 0, QUERY), packet(9, 2, CHANGE), packet(0, 3, 0)],
-            vec![packet(9, 0, QUERY), packet(0, 2, 0)],
+        ),
+        (13, vec![packet(9, 0, QUERY), packet(0, 2, 0)]),
+        (
+            13,
             vec![
                 packet(9, 0, QUERY),
                 packet(0xFF_FFFF, 2, CHANGE),
@@ -97,7 +121,10 @@ fn a_change_of_user_is_found_wherever_it_stands() {
                 packet(7, 4, CHANGE),
                 packet(0, 5, 0),
             ],
-            // Two files of one command, the second of which was asked for behind an OK.
+        ),
+        // Two files of one command, the second of which was asked for behind an OK.
+        (
+            13,
             vec![
                 packet(9, 0, QUERY),
                 packet(9, 2, CHANGE),
@@ -105,58 +132,45 @@ fn a_change_of_user_is_found_wherever_it_stands() {
                 packet(9, 6, CHANGE),
                 packet(0, 7, 0),
             ],
-            // A replica, and what it says.
+        ),
+        // A replica, and its receipts.
+        (
+            24,
             vec![
                 packet(20, 0, 0x12),
                 packet(20, 0, 0xEF),
                 packet(20, 9, 0xEF),
             ],
-            vec![packet(20, 0, 0x1E), packet(20, 0, 0xEF)],
-        ] {
-            let length = before.concat().len();
-            let packets = [before, vec![change()]].concat();
-            let expected = Some((length, Stop::ChangeOfUser));
-            assert_eq!(
-                found(&commands, &packets),
-                expected,
-                "behind {length} bytes"
-            );
-        }
+        ),
+        (24, vec![packet(20, 0, 0x1E), packet(20, 3, 0xEF)]),
+    ]
+}
+
+#[test]
+fn packets_within_a_command_end_a_strict_session_and_are_followed_in_another() {
+    for (at, packets) in within_commands() {
+        let number = packets[1][3];
+        let expected = Some((at, Stop::OutOfStep(number)));
+        assert_eq!(found(&strict(), &packets), expected);
+        is_found_behind(&lenient(), packets);
     }
 }
 
 #[test]
 fn the_same_byte_elsewhere_is_no_command() {
-    for commands in [strict(), lenient()] {
-        for packets in [
-            vec![packet(9, 0, QUERY), packet(9, 3, CHANGE)],
-            vec![packet(0xFF_FFFF, 0, QUERY), packet(20, 1, CHANGE)],
-            vec![packet(20, 0, 0x12), packet(20, 0, 0xEF)],
-        ] {
-            assert_eq!(found(&commands, &packets), None);
-        }
-    }
+    let long = [packet(0xFF_FFFF, 0, QUERY), packet(20, 1, CHANGE)];
+    assert_eq!(found(&strict(), &long), None);
+    assert_eq!(found(&lenient(), &long), None);
+    let file = [packet(9, 0, QUERY), packet(9, 3, CHANGE)];
+    assert_eq!(found(&lenient(), &file), None);
 }
 
 #[test]
-fn in_a_file_that_wraps_its_numbers_only_a_piece_that_may_be_a_command_ends_a_strict_session() {
-    let file = |first_at_0| {
-        let mut packets = vec![packet(9, 0, QUERY)];
-        packets.extend((2..=255).map(|number| packet(9, number, CHANGE)));
-        packets.push(packet(9, 0, first_at_0));
-        packets.push(packet(9, 1, CHANGE));
-        packets.push(packet(0, 2, 0));
-        packets.push(change());
-        packets
-    };
-    let length = |packets: usize| packets * 13;
-    let whole = Some((length(257) + 4, Stop::ChangeOfUser));
-    for commands in [strict(), lenient()] {
-        assert_eq!(found(&commands, &file(QUERY)), whole);
-    }
-    assert_eq!(found(&lenient(), &file(CHANGE)), whole);
-    let ambiguous = Some((length(255), Stop::OutOfStep(0)));
-    assert_eq!(found(&strict(), &file(CHANGE)), ambiguous);
+fn a_file_may_wrap_its_numbers() {
+    let mut packets = vec![packet(9, 0, QUERY)];
+    packets.extend((2..=255).map(|number| packet(9, number, CHANGE)));
+    packets.extend([packet(9, 0, CHANGE), packet(9, 1, CHANGE), packet(0, 2, 0)]);
+    is_found_behind(&lenient(), packets);
 }
 
 #[test]
@@ -166,22 +180,10 @@ fn numbers_that_no_server_takes_end_a_strict_session_and_pass_in_another() {
         (vec![packet(20, 1, CHANGE)], 0, 1),
         // No command before it can be answered with a request for a file.
         (vec![packet(1, 0, 0x0E), packet(20, 1, CHANGE)], 5, 1),
-        // A number is left out, or comes again, in a file and in a long command.
-        (
-            vec![packet(9, 0, QUERY), packet(9, 2, 7), packet(9, 4, 7)],
-            26,
-            4,
-        ),
-        (
-            vec![packet(9, 0, QUERY), packet(9, 2, 7), packet(9, 2, 7)],
-            26,
-            2,
-        ),
-        (
-            vec![packet(9, 0, QUERY), packet(9, 2, 7), packet(9, 0, 7)],
-            26,
-            0,
-        ),
+        // It follows a query, be it the piece of a file that wraps its numbers.
+        (vec![packet(9, 0, QUERY), packet(20, 7, CHANGE)], 13, 7),
+        (vec![packet(9, 0, QUERY), packet(20, 255, CHANGE)], 13, 255),
+        // A number is left out in a long command.
         (
             vec![packet(0xFF_FFFF, 0, QUERY), packet(9, 2, 7)],
             0xFF_FFFF + 4,
@@ -194,10 +196,6 @@ fn numbers_that_no_server_takes_end_a_strict_session_and_pass_in_another() {
         assert_eq!(found(&strict(), &packets), expected);
         assert_eq!(found(&lenient(), &packets), None);
     }
-    // Where no file was agreed on, none is believed in.
-    let file = [packet(9, 0, QUERY), packet(9, 2, 7)];
-    let without = Commands::new(InDoubt::Stop, false);
-    assert_eq!(found(&without, &file), Some((13, Stop::OutOfStep(2))));
 }
 
 #[test]
@@ -226,6 +224,21 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// Whatever stands before it: both servers take it for a command in some state.
+    #[test]
+    fn nothing_that_a_database_may_take_for_a_change_of_user_passes_in_a_strict_session(
+        bytes in packets(),
+    ) {
+        let seen = strict().look(&bytes);
+        let mut rest = &bytes[..seen.pass];
+        while let Some((&[length, _, _, number], payload)) = rest.split_first_chunk() {
+            let length = usize::from(length);
+            prop_assert!(!(number == 0 && payload.first() == Some(&CHANGE) && length > 0));
+            prop_assert_eq!(number, 0);
+            rest = &payload[length.min(payload.len())..];
+        }
+    }
+
     #[test]
     fn what_is_found_does_not_depend_on_how_the_stream_is_cut(
         bytes in packets(),

@@ -90,11 +90,21 @@ impl LoginOptions {
     /// restricted may show only in its TLS, and then it is too late to withhold anything.
     pub(super) fn withheld(&self, narrowed_later: bool) -> u32 {
         let may_be_secure = is_secure(self.application) || self.inner_tls != InnerTls::Off;
-        if !narrowed_later && !self.is_restricted() && (self.database.is_secure() || !may_be_secure)
-        {
-            capability::TLS
+        let compression = if !narrowed_later && (self.database.is_secure() || !may_be_secure) {
+            0
         } else {
-            capability::TLS | capability::COMPRESSION
+            capability::COMPRESSION
+        };
+        capability::TLS | compression | self.unfollowed()
+    }
+
+    /// Capabilities of sessions that cannot be followed; a restricted one has none of them. Without `LOCAL_FILES` in the
+    /// handshake response the database refuses `LOAD DATA LOCAL` by itself, with an error that says why.
+    pub(super) const fn unfollowed(&self) -> u32 {
+        if self.is_restricted() {
+            capability::COMPRESSION | capability::LOCAL_FILES
+        } else {
+            0
         }
     }
 

@@ -60,6 +60,30 @@ fn withheld_and_refused(options: LoginOptions, [low, high]: [u8; 2]) {
 }
 
 #[test]
+fn local_files_are_neither_offered_nor_asked_for_where_the_grant_is_restricted() {
+    for restricted in [false, true] {
+        let mut options = options(Transport::Tcp, DatabaseLeg::Plain);
+        if restricted {
+            options.allowed_users = vec!["app".into()];
+        }
+        let mut play = Play::new(options);
+        let mut greeting = greeting("caching_sha2_password");
+        greeting[1 + 5 + 14] |= 0x80;
+        play.feed(Face::Database, &packet(0, &greeting)).unwrap();
+        let expected = if restricted { 0 } else { 0x80 };
+        assert_eq!(play.to_application[4 + 1 + 5 + 14] & 0x80, expected);
+        let mut response = handshake_response("app", None, "caching_sha2_password");
+        response[0] |= 0x80;
+        play.feed(Face::Application, &packet(1, &response)).unwrap();
+        assert_eq!(play.to_database[4] & 0x80, expected);
+        let outcome = play.feed(Face::Database, &ok(2)).unwrap();
+        assert!(
+            matches!(outcome, Some(Outcome::LoggedIn(login)) if login.local_files != restricted)
+        );
+    }
+}
+
+#[test]
 fn an_application_that_insists_on_compression_gets_it_where_nothing_is_restricted() {
     // It is not offered there, because a change of user could not be bridged.
     let mut options = options(Transport::Tls, DatabaseLeg::Plain);
