@@ -132,6 +132,18 @@ pub(crate) fn mysql_commands(bytes: &[u8]) {
         }
         assert_eq!((passed, stop), (whole.pass, whole.stop));
     }
+    no_change_passes(bytes);
+}
+
+/// Where users are restricted nothing passes that a database may take for a change of user, whatever stands before it.
+fn no_change_passes(bytes: &[u8]) {
+    let seen = Commands::new(InDoubt::Stop, true).look(bytes);
+    let mut rest = bytes.get(..seen.pass).unwrap_or_default();
+    while let Some((&[a, b, c, number], payload)) = rest.split_first_chunk() {
+        let length = u32::from_le_bytes([a, b, c, 0]);
+        assert!(length == 0 || number != 0 || payload.first() != Some(&0x11));
+        rest = payload.get(length as usize..).unwrap_or_default();
+    }
 }
 
 /// PostgreSQL's opening.
