@@ -168,7 +168,7 @@ impl SessionError {
     }
 
     /// The label in logs and metrics.
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Refresh(error) => error.kind(),
             Self::RefreshDeadline => "refresh-deadline",
@@ -185,18 +185,15 @@ impl SessionError {
     }
 
     /// Whose fault.
-    pub const fn blame(&self) -> Blame {
+    pub fn blame(&self) -> Blame {
         match self {
             Self::Refresh(error) => error.blame(),
             Self::RefreshDeadline => Blame::Authority,
             Self::Tls(error) => error.blame(),
             Self::Deadline => Blame::Database,
             Self::Crowded(_) | Self::NotTheProtocol(_) => Blame::Application,
-            Self::Dial(_)
-            | Self::Alert(_)
-            | Self::Refused(_)
-            | Self::Closed(_)
-            | Self::Violation(_) => Blame::Peer,
+            Self::Dial(error) => error.blame(Blame::Peer),
+            Self::Alert(_) | Self::Refused(_) | Self::Closed(_) | Self::Violation(_) => Blame::Peer,
         }
     }
 

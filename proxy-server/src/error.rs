@@ -112,7 +112,7 @@ impl SessionError {
             Self::Refused(refusal) if refusal.code == Code::CaUnreachable => Blame::Authority,
             Self::Refused(refusal) if refusal.code == Code::NotServed => Blame::Ours,
             Self::Refused(_) => Blame::Application,
-            Self::Database(_) => Blame::Database,
+            Self::Database(error) => error.blame(Blame::Database),
             Self::Login(error) => error.blame(),
         }
     }
@@ -131,18 +131,79 @@ impl SessionError {
     }
 }
 
+/// The refusal of a failed dial, without paths and addresses.
 fn database_unreachable(error: &DialError) -> Refusal {
-    let how = match error {
-        DialError::Resolve { .. } | DialError::NoAddress { .. } | DialError::Name(_) => {
-            "its name does not resolve"
-        }
-        DialError::Unreachable { .. } | DialError::Unix { .. } => "it does not accept connections",
-        DialError::Deadline { .. } => "it does not answer in time",
-        DialError::Proxy { .. } => "the proxy on the way does not open it",
+    const WHOSE: [&str; 2] = ["the agent", "the agent's machine"];
+    let cause = error.cause();
+    let how = match (error, cause) {
+        (_, Some(cause)) => format!("it {}", cause.describe(WHOSE[0], WHOSE[1])),
+        (DialError::Deadline { .. }, None) => "it does not answer in time".to_owned(),
+        (DialError::Proxy { .. }, None) => "the proxy on the way does not open it".to_owned(),
+        (_, None) => "its name does not resolve".to_owned(),
     };
-    Refusal::new(
-        Code::DatabaseUnreachable,
-        format!("the agent cannot reach its database: {how}"),
-        "check on the database's host that it runs, and that the agent's --database names it",
-    )
+    let hint = match cause.filter(|cause| cause.is_ours()) {
+        Some(cause) => cause.remedy(WHOSE[0], WHOSE[1]),
+        None => {
+            "check on the database's host that it runs, and that the agent's --database names it"
+                .to_owned()
+        }
+    };
+    let code = cause.map_or(Code::DatabaseUnreachable, |cause| {
+        cause.code(Code::DatabaseUnreachable)
+    });
+    let reason = format!("the agent cannot reach its database: {how}");
+    Refusal::new(code, reason, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_dial_is_blamed_and_told_by_its_cause_without_the_path() {
+        // EMFILE, ENFILE, EACCES, ENOENT, ECONNREFUSED.
+        for (number, code, blame, words) in [
+            (
+                24,
+                Code::Limit,
+                Blame::Ours,
+                "the agent has no file descriptor left",
+            ),
+            (
+                23,
+                Code::Limit,
+                Blame::Ours,
+                "the agent's machine has no file descriptor left",
+            ),
+            (
+                13,
+                Code::DatabaseUnreachable,
+                Blame::Ours,
+                "the user of the agent has no permission",
+            ),
+            (
+                2,
+                Code::DatabaseUnreachable,
+                Blame::Database,
+                "it does not exist",
+            ),
+            (
+                111,
+                Code::DatabaseUnreachable,
+                Blame::Database,
+                "it does not accept connections",
+            ),
+        ] {
+            let error = SessionError::Database(DialError::Unix {
+                path: "/secret/db.sock".into(),
+                source: io::Error::from_raw_os_error(number),
+            });
+            let refusal = error.refusal().unwrap();
+            assert_eq!((refusal.code, error.blame()), (code, blame), "{refusal}");
+            assert!(refusal.reason.contains(words), "{refusal}");
+            assert!(!refusal.to_string().contains("secret"), "{refusal}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What can fail here: each error says what, whose fault it is, and whether to try again.
 
+mod cause;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -7,6 +9,8 @@ use std::path::PathBuf;
 
 use proto::machine::{Face, Violation};
 use proto::{Code, Refusal};
+
+pub use cause::DialCause;
 
 pub use crate::tls::{CertificateProblem, MaterialError, TlsError};
 
@@ -56,6 +60,10 @@ pub enum Retry {
     Backoff,
 }
 
+/// Words for the side that dials, where its own operator reads them.
+const PROGRAM: &str = "this program";
+const MACHINE: &str = "this machine";
+
 /// A connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -74,7 +82,7 @@ pub enum DialError {
         host: String,
     },
     /// All addresses were tried.
-    #[error("{target} does not accept connections: {tried}")]
+    #[error("{target} {}: {tried}", tried.cause().describe(PROGRAM, MACHINE))]
     Unreachable {
         /// Host and port.
         target: String,
@@ -82,7 +90,7 @@ pub enum DialError {
         tried: Tried,
     },
     /// The Unix socket does not accept.
-    #[error("the Unix socket {path:?} does not accept connections")]
+    #[error("the Unix socket {path:?} {}", DialCause::of_unix(source).describe(PROGRAM, MACHINE))]
     Unix {
         /// Its path.
         path: PathBuf,
@@ -107,6 +115,8 @@ pub enum DialError {
         target: String,
         /// What the proxy said, or how it failed.
         said: String,
+        /// The cause, where the proxy itself could not be dialled.
+        cause: Option<DialCause>,
     },
 }
 
@@ -137,6 +147,14 @@ pub enum NameError {
 #[derive(Debug)]
 pub struct Tried(pub Vec<(SocketAddr, io::Error)>);
 
+impl Tried {
+    fn cause(&self) -> DialCause {
+        let causes = self.0.iter();
+        let causes = causes.map(|(address, error)| DialCause::of_tcp(*address, error));
+        causes.max().unwrap_or(DialCause::Other)
+    }
+}
+
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (addr, error)) in self.0.iter().enumerate() {
@@ -149,7 +167,10 @@ impl fmt::Display for Tried {
 
 impl DialError {
     /// The label in logs and metrics.
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
+        if self.cause().is_some_and(DialCause::is_exhaustion) {
+            return "dial-exhausted";
+        }
         match self {
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Name(_) => "dial-resolve",
             Self::Unreachable { .. } | Self::Unix { .. } => "dial-unreachable",
@@ -163,16 +184,39 @@ impl DialError {
         Retry::Backoff
     }
 
+    /// The cause, where the kernel named one.
+    pub fn cause(&self) -> Option<DialCause> {
+        match self {
+            Self::Unreachable { tried, .. } => Some(tried.cause()),
+            Self::Unix { source, .. } => Some(DialCause::of_unix(source)),
+            Self::Resolve { source, .. } => {
+                Some(DialCause::of_any(source)).filter(|cause| cause.is_exhaustion())
+            }
+            Self::Proxy { cause, .. } => cause.filter(|cause| cause.is_ours()),
+            Self::NoAddress { .. } | Self::Deadline { .. } | Self::Name(_) => None,
+        }
+    }
+
+    /// Whose fault; `otherwise` where it is not ours.
+    pub fn blame(&self, otherwise: Blame) -> Blame {
+        self.cause()
+            .map_or(otherwise, |cause| cause.blame(otherwise))
+    }
+
     /// The refusal under the code of whatever was dialled, with the addresses: for people on our own side of the wire.
+    /// What ran out on this machine is refused with `limit`.
     pub fn refusal(&self, code: Code) -> Refusal {
+        if let Some(cause) = self.cause() {
+            let remedy = cause.remedy(PROGRAM, MACHINE);
+            return Refusal::new(cause.code(code), chain(self), remedy);
+        }
         let hint = match self {
             Self::Resolve { .. } | Self::NoAddress { .. } | Self::Name(_) => {
                 "check the name and this machine's DNS"
             }
-            Self::Unreachable { .. } | Self::Unix { .. } => {
-                "check that it runs, and that no firewall is between"
+            Self::Unreachable { .. } | Self::Unix { .. } | Self::Deadline { .. } => {
+                "check the network and firewalls between"
             }
-            Self::Deadline { .. } => "check the network and firewalls between",
             Self::Proxy { .. } => {
                 "check the proxy and its rules, and ALL_PROXY; NO_PROXY names who is reached without it"
             }

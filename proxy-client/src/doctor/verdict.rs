@@ -45,6 +45,7 @@ const fn of_authority(failure: &Failure) -> Rung {
         | Failure::WrongHost
         | Failure::CertificateTime
         | Failure::Broken(_)
+        | Failure::NotDialled(..)
         | Failure::Throttled(_)
         | Failure::Unavailable { .. }
         | Failure::Malformed(_) => Rung::Ca,

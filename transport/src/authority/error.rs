@@ -3,7 +3,7 @@
 use proto::{Code, Refusal};
 
 use super::skew::Skew;
-use crate::error::{Blame, Retry};
+use crate::error::{Blame, DialCause, Retry};
 
 /// A call to the CA failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum Failure {
     /// Some other trouble of the connection.
     #[error("the connection failed: {0}")]
     Broken(String),
+    /// The fault lies at this machine.
+    #[error("the connection failed: {0}")]
+    NotDialled(String, DialCause),
     /// 400 or 401, or `invalid_grant`.
     #[error("credentials refused: {0}")]
     Unauthenticated(String),
@@ -85,6 +88,7 @@ impl AuthorityError {
             Failure::WrongHost => "wrong-host",
             Failure::CertificateTime => "certificate-time",
             Failure::Broken(_) => "broken",
+            Failure::NotDialled(..) => "not-dialled",
             Failure::Unauthenticated(_) => "unauthenticated",
             Failure::Forbidden(_) => "forbidden",
             Failure::NotFound(_) => "not-found",
@@ -99,6 +103,7 @@ impl AuthorityError {
         match &self.failure {
             Failure::Settings(_)
             | Failure::NoCredentials(_)
+            | Failure::NotDialled(..)
             | Failure::Unauthenticated(_)
             | Failure::CertificateTime => Blame::Ours,
             _ => Blame::Authority,
@@ -131,6 +136,9 @@ impl AuthorityError {
 
     fn plain_refusal(&self) -> Refusal {
         let (code, reason) = self.told();
+        if let Failure::NotDialled(_, cause) = &self.failure {
+            return Refusal::new(code, reason, cause.remedy("this program", "this machine"));
+        }
         Refusal::new(code, reason, self.hint())
     }
 
@@ -162,6 +170,11 @@ impl AuthorityError {
                 Code::CaUnreachable,
                 format!("CA unreachable, retrying: {endpoint}: {failure}"),
             ),
+            Failure::NotDialled(said, cause) => {
+                let what = cause.describe("this program", "this machine");
+                let reason = format!("the CA at {endpoint} {what}: {said}");
+                (cause.code(Code::CaUnreachable), reason)
+            }
             Failure::Unauthenticated(message) => (
                 Code::Unauthenticated,
                 format!("the CA refuses our credentials: {message}"),
@@ -200,9 +213,11 @@ impl AuthorityError {
             }
             Failure::WrongHost => "use the host name that the CA was set up with",
             Failure::CertificateTime => "check this machine's clock, then the CA's certificate",
-            Failure::NameNotResolved | Failure::Refused | Failure::Timeout | Failure::Broken(_) => {
-                "check that the CA runs and that this machine reaches it"
-            }
+            Failure::NameNotResolved
+            | Failure::Refused
+            | Failure::Timeout
+            | Failure::Broken(_)
+            | Failure::NotDialled(..) => "check that the CA runs and that this machine reaches it",
             Failure::Unauthenticated(_) => {
                 "check the key file, or make a new one with `cloudsql-ca keys create`"
             }

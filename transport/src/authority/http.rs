@@ -11,6 +11,7 @@ use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use super::error::{AuthorityError, Failure};
 use super::https;
 use super::skew::SkewMeter;
+use crate::error::DialCause;
 use crate::socket::Proxies;
 
 /// Longest wait for a connection, TLS included.
@@ -238,7 +239,10 @@ fn failure(trouble: &Trouble) -> Failure {
     match https::find::<std::io::Error>(error) {
         Some(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => Failure::Refused,
         Some(io) if io.kind() == std::io::ErrorKind::TimedOut => Failure::Timeout,
-        Some(io) => Failure::Broken(io.to_string()),
+        Some(io) => match DialCause::of_any(io) {
+            cause if cause.is_ours() => Failure::NotDialled(io.to_string(), cause),
+            _ => Failure::Broken(io.to_string()),
+        },
         None => Failure::Broken("it ended before the answer".to_owned()),
     }
 }

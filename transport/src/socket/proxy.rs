@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::dial::{STAGGER, dial_named, resolve};
 use super::{Names, TcpOptions, dial_tcp, first};
 use crate::deadline::before;
-use crate::error::DialError;
+use crate::error::{DialCause, DialError};
 pub use exempt::Exempt;
 
 /// Why such a proxy is refused for tunnels.
@@ -198,6 +198,28 @@ fn decoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The failure of a way through a proxy.
+struct Said {
+    said: String,
+    /// The cause, where the proxy itself could not be dialled.
+    cause: Option<DialCause>,
+}
+
+impl Said {
+    fn of(error: &DialError) -> Self {
+        Self {
+            said: crate::error::chain(error),
+            cause: error.cause(),
+        }
+    }
+}
+
+impl From<String> for Said {
+    fn from(said: String) -> Self {
+        Self { said, cause: None }
+    }
+}
+
 /// Connects to a host, through a proxy where one stands on the way. Where names are resolved here, all addresses of the
 /// host are asked for, each with a head start over the next.
 ///
@@ -213,16 +235,18 @@ pub async fn dial_through(
     let Some(proxy) = proxies.of_tunnel(host, port) else {
         return dial_named(names, host, port, options, deadline).await;
     };
-    let failed = |said: String| DialError::Proxy {
+    let failed = |Said { said, cause }| DialError::Proxy {
         proxy: proxy.to_string(),
         target: super::dial::target(host, port),
         said,
+        cause,
     };
     let hosts = match proxy.scheme {
         Scheme::Socks5 => {
             let found = before(deadline, resolve(names, host, port)).await;
-            let found = found.ok_or_else(|| failed(format!("{host} did not resolve in time")))?;
-            let found = found.map_err(|error| failed(crate::error::chain(&error)))?;
+            let found =
+                found.ok_or_else(|| failed(format!("{host} did not resolve in time").into()))?;
+            let found = found.map_err(|error| failed(Said::of(&error)))?;
             found.iter().map(|addr| addr.ip().to_string()).collect()
         }
         Scheme::Socks5h | Scheme::Http | Scheme::Https => vec![host.to_owned()],
@@ -234,7 +258,7 @@ pub async fn dial_through(
     match first(attempts.collect(), STAGGER).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(said)) => Err(failed(said)),
-        Err(said) => Err(failed(said.join("; "))),
+        Err(said) => Err(failed(said.join("; ").into())),
     }
 }
 
@@ -246,18 +270,18 @@ async fn attempt(
     port: u16,
     options: &TcpOptions,
     deadline: Instant,
-) -> Result<Result<TcpStream, String>, String> {
+) -> Result<Result<TcpStream, Said>, String> {
     let dialled = dial_tcp(proxy.host(), proxy.port(), options, deadline).await;
     let mut stream = match dialled {
         Ok(stream) => stream,
-        Err(error) => return Ok(Err(crate::error::chain(&error))),
+        Err(error) => return Ok(Err(Said::of(&error))),
     };
     let opened = before(deadline, open::run(&mut stream, proxy, host, port)).await;
     match opened {
         Some(Ok(())) => Ok(Ok(stream)),
         Some(Err(open::Refused::Host(said))) => Err(said),
-        Some(Err(open::Refused::Proxy(said))) => Ok(Err(said)),
-        None => Ok(Err("it did not answer in time".to_owned())),
+        Some(Err(open::Refused::Proxy(said))) => Ok(Err(said.into())),
+        None => Ok(Err("it did not answer in time".to_owned().into())),
     }
 }
 

@@ -157,7 +157,13 @@ impl TlsError {
     pub fn refusal(&self) -> Refusal {
         let reason = crate::error::chain(self);
         match self {
-            Self::Deadline | Self::Io(_) => Refusal::new(
+            // TCP connects with small packets; the handshake is the first to need large ones.
+            Self::Deadline => Refusal::new(
+                Code::AgentUnreachable,
+                reason,
+                "check the agent and its log; TCP connects, so large packets may be lost on the way: check its MTU",
+            ),
+            Self::Io(_) => Refusal::new(
                 Code::AgentUnreachable,
                 reason,
                 "check that the agent runs there, and its log",

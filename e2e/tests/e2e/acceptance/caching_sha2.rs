@@ -160,7 +160,7 @@ fn row_10_a_password_of_214_bytes_is_refused_by_word_over_tcp_and_logs_in_over_u
     let refused = stage
         .cold(Client::MariadbCli, &target, SHOW_USER)
         .unwrap_err();
-    assert_eq!(refused.code, 1158, "{refused}");
+    assert_eq!(refused.code, 1105, "{refused}");
     let text = "the password is too long for the database's RSA key";
     assert!(refused.message.contains(text), "{refused}");
     assert!(!refused.message.contains(&login.password), "{refused}");
@@ -191,7 +191,7 @@ fn row_48_a_pinned_key_of_the_database_works_over_tcp_and_is_refused_by_word_ove
     );
     stage.database().flush().unwrap();
     let refused = mysql(stage.port(Leg::Unix), &app(), &plain, SHOW_USER).unwrap_err();
-    assert!(refused.starts_with("ERROR 1158 "), "{refused}");
+    assert!(refused.starts_with("ERROR 1105 "), "{refused}");
     let text = "the password is encrypted for a pinned key of the database";
     assert!(refused.contains(text), "{refused}");
 }
