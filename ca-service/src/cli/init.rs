@@ -84,22 +84,31 @@ impl Init {
         };
         let registry = free.establish(&profile, clock, local_admin()).await?;
         describe(&self.place, &registry).await?;
-        self.say_what_is_next()
+        self.say_what_is_next(&profile.endpoint)
     }
 
-    fn say_what_is_next(&self) -> Result<()> {
+    fn say_what_is_next(&self, endpoint: &str) -> Result<()> {
         let data = self.place.data.display();
+        let port = port(endpoint);
         let hint = format!(
-            "\nBack up {data}: without its file `kek` nothing in it can be read.\n\nNext:\n\
+            "\nBack up {data}, and its file `kek` apart from the rest: without `kek` the keys in the \
+             store cannot be read, and who has both has the CA.\n\nNext:\n\
              \x20 cloudsql-ca instances create db1 --data {data} --address DATABASE-HOST\n\
              \x20 cloudsql-ca service-accounts create db1-agent --data {data} --key-file agent.json\n\
              \x20 cloudsql-ca service-accounts create app --data {data} --key-file app.json\n\
              \x20 cloudsql-ca grant --data {data} --instance db1 --service-account db1-agent --role agent\n\
              \x20 cloudsql-ca grant --data {data} --instance db1 --service-account app --role client\n\
-             \x20 cloudsql-ca serve --data {data}\n"
+             \x20 cloudsql-ca serve --data {data} --listen 0.0.0.0:{port}\n"
         );
         output::hint(self.place.format, &hint)
     }
+}
+
+/// The port of an HTTPS endpoint.
+fn port(endpoint: &str) -> u16 {
+    let written = endpoint.rsplit_once(':').map(|(_, port)| port);
+    let written = written.and_then(|port| port.trim_end_matches('/').parse().ok());
+    written.unwrap_or(443)
 }
 
 impl Configure {
@@ -152,4 +161,22 @@ async fn describe(place: &Place, registry: &Registry) -> Result<()> {
         "httpsRoot": registry.https_root().await?.name(),
     });
     output::one(place.format, &shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_listens_on_the_port_of_the_endpoint() {
+        for (endpoint, expected) in [
+            ("https://ca.example.org:8443", 8443),
+            ("https://ca.example.org:9443/", 9443),
+            ("https://ca.example.org", 443),
+            ("https://[2001:db8::1]", 443),
+            ("https://[2001:db8::1]:8443", 8443),
+        ] {
+            assert_eq!(port(endpoint), expected, "{endpoint}");
+        }
+    }
 }

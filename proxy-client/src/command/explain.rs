@@ -1,4 +1,6 @@
-//! `explain CODE`: the page of an error's code. The pages are docs/errors.md.
+//! `explain CODE`: the page of an error's code, or of a driver's number, SQLSTATE or words. The pages are docs/errors.md.
+
+mod driver;
 
 use daemon::exit::Exit;
 use daemon::settings::nearest;
@@ -22,6 +24,9 @@ pub(super) fn run(words: &str) -> Exit {
     }
     if let Some(page) = meant(words) {
         return say::out(&format!("{}\n\n{}\n", page.code, page.text));
+    }
+    if let Some(entry) = driver::entry(PAGES, words) {
+        return say::out(&of_driver(entry));
     }
     let codes = pages().map(|page| page.code).collect::<Vec<_>>();
     let hint = match nearest(words.trim(), codes) {
@@ -60,8 +65,18 @@ fn meant(words: &str) -> Option<Page> {
     page(words.trim()).or_else(in_brackets).or_else(of_a_word)
 }
 
+/// The entry of a driver's number or words, and a line for each code that is told with it.
+fn of_driver(entry: driver::Entry) -> String {
+    let told = pages().filter(|page| entry.is_told_with(page.code));
+    format!("{}\n\n{}", entry.text(), lines(told))
+}
+
 fn list() -> String {
-    let lines = pages().map(|page| {
+    lines(pages())
+}
+
+fn lines(pages: impl Iterator<Item = Page>) -> String {
+    let lines = pages.map(|page| {
         let sense = page.text.lines().next().unwrap_or_default();
         format!("{:<24} {sense}\n", page.code)
     });

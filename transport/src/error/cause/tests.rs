@@ -34,76 +34,83 @@ fn check(dial: &DialError, (ours, limit): (bool, bool), words: [&str; 2]) {
     assert!(refusal.reason.contains("os error"), "{refusal}");
 }
 
+/// Whether the fault is ours, and whether the code is `limit`.
+type Kind = (bool, bool);
+const OURS: Kind = (true, false);
+const THEIRS: Kind = (false, false);
+const LIMIT: Kind = (true, true);
+
+const OF_TCP: [(Errno, Kind, [&str; 2]); 13] = [
+    (
+        Errno::MFILE,
+        LIMIT,
+        ["this program has no file descriptor", "LimitNOFILE="],
+    ),
+    (
+        Errno::NFILE,
+        LIMIT,
+        ["this machine has no file descriptor", "fs.file-max"],
+    ),
+    (
+        Errno::NOBUFS,
+        LIMIT,
+        ["no memory left for sockets", "tcp_mem"],
+    ),
+    (
+        Errno::NOMEM,
+        LIMIT,
+        ["no memory left for sockets", "tcp_mem"],
+    ),
+    (
+        Errno::ADDRNOTAVAIL,
+        LIMIT,
+        ["no ephemeral port", "ip_local_port_range"],
+    ),
+    (
+        Errno::ACCESS,
+        OURS,
+        ["of this machine forbids it", "nft list ruleset"],
+    ),
+    (
+        Errno::PERM,
+        OURS,
+        ["of this machine forbids it", "nft list ruleset"],
+    ),
+    (
+        Errno::NETUNREACH,
+        OURS,
+        ["this machine has no route", "ip route get"],
+    ),
+    (
+        Errno::AFNOSUPPORT,
+        OURS,
+        ["no address of its family", "another address"],
+    ),
+    (
+        Errno::HOSTUNREACH,
+        THEIRS,
+        ["no way to its host", "host is up"],
+    ),
+    (
+        Errno::TIMEDOUT,
+        THEIRS,
+        ["did not answer", "firewalls between"],
+    ),
+    (
+        Errno::CONNREFUSED,
+        THEIRS,
+        ["does not accept connections", "that it runs"],
+    ),
+    (
+        Errno::CONNRESET,
+        THEIRS,
+        ["reset the connection", "that it runs"],
+    ),
+];
+
 #[test]
 fn each_error_number_of_tcp_has_its_code_blame_and_words() {
-    let (ours, theirs, limit) = ((true, false), (false, false), (true, true));
-    for (errno, kind, words) in [
-        (
-            Errno::MFILE,
-            limit,
-            ["this program has no file descriptor", "LimitNOFILE="],
-        ),
-        (
-            Errno::NFILE,
-            limit,
-            ["this machine has no file descriptor", "fs.file-max"],
-        ),
-        (
-            Errno::NOBUFS,
-            limit,
-            ["no memory left for sockets", "tcp_mem"],
-        ),
-        (
-            Errno::NOMEM,
-            limit,
-            ["no memory left for sockets", "tcp_mem"],
-        ),
-        (
-            Errno::ADDRNOTAVAIL,
-            limit,
-            ["no ephemeral port", "ip_local_port_range"],
-        ),
-        (
-            Errno::ACCESS,
-            ours,
-            ["of this machine forbids it", "nft list ruleset"],
-        ),
-        (
-            Errno::PERM,
-            ours,
-            ["of this machine forbids it", "nft list ruleset"],
-        ),
-        (
-            Errno::NETUNREACH,
-            ours,
-            ["this machine has no route", "ip route get"],
-        ),
-        (
-            Errno::AFNOSUPPORT,
-            ours,
-            ["no address of its family", "another address"],
-        ),
-        (
-            Errno::HOSTUNREACH,
-            theirs,
-            ["no way to its host", "host is up"],
-        ),
-        (
-            Errno::TIMEDOUT,
-            theirs,
-            ["did not answer", "firewalls between"],
-        ),
-        (
-            Errno::CONNREFUSED,
-            theirs,
-            ["does not accept connections", "that it runs"],
-        ),
-        (
-            Errno::CONNRESET,
-            theirs,
-            ["reset the connection", "that it runs"],
-        ),
-    ] {
+    for (errno, kind, words) in OF_TCP {
         let dial = tcp(&[("192.0.2.1:3307", errno)]);
         check(&dial, kind, words);
         let told_of_firewall = dial
@@ -116,25 +123,24 @@ fn each_error_number_of_tcp_has_its_code_blame_and_words() {
 
 #[test]
 fn each_error_number_of_a_unix_socket_has_its_code_blame_and_words() {
-    let (ours, theirs, limit) = ((true, false), (false, false), (true, true));
     for (errno, kind, words) in [
         (
             Errno::MFILE,
-            limit,
+            LIMIT,
             ["this program has no file descriptor", "LimitNOFILE="],
         ),
         (
             Errno::NFILE,
-            limit,
+            LIMIT,
             ["this machine has no file descriptor", "fs.file-max"],
         ),
-        (Errno::NOENT, theirs, ["does not exist", "the path"]),
-        (Errno::ACCESS, ours, ["has no permission", "let the user"]),
-        (Errno::PERM, ours, ["has no permission", "let the user"]),
-        (Errno::AGAIN, theirs, ["full queue", "try again"]),
+        (Errno::NOENT, THEIRS, ["does not exist", "the path"]),
+        (Errno::ACCESS, OURS, ["has no permission", "let the user"]),
+        (Errno::PERM, OURS, ["has no permission", "let the user"]),
+        (Errno::AGAIN, THEIRS, ["full queue", "try again"]),
         (
             Errno::CONNREFUSED,
-            theirs,
+            THEIRS,
             ["does not accept connections", "that it runs"],
         ),
     ] {
