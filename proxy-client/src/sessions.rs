@@ -237,4 +237,48 @@ mod tests {
         drop(other);
         assert!(sessions.lines().is_empty());
     }
+
+    #[tokio::test]
+    async fn bytes_are_counted_and_pass_however_they_are_cut() {
+        let bytes: Vec<u8> = (0..=250).cycle().take(3000).collect();
+        for (write, room, pipe) in [(1, 1, 1), (7, 300, 5), (400, 3, 64), (5000, 5000, 5000)] {
+            let sessions = Sessions::default();
+            let entry = sessions.begin("1".into(), "p:r:a".into(), "uid:5".into());
+            let (mut app, mut ours) = tokio::io::duplex(pipe);
+            let mut counted = entry.counted(&mut ours);
+            let sent = async {
+                for piece in bytes.chunks(write) {
+                    app.write_all(piece).await.unwrap();
+                }
+                app.shutdown().await.unwrap();
+                let mut back = Vec::new();
+                app.read_to_end(&mut back).await.unwrap();
+                back
+            };
+            let passed = async {
+                let (mut all, mut buffer) = (Vec::new(), vec![0; room]);
+                // Without room nothing is read, and nothing ends.
+                assert_eq!(counted.read(&mut []).await.unwrap(), 0);
+                loop {
+                    let length = counted.read(&mut buffer).await.unwrap();
+                    if length == 0 {
+                        break;
+                    }
+                    all.extend_from_slice(&buffer[..length]);
+                }
+                for piece in all.chunks(write) {
+                    let (one, two) = piece.split_at(piece.len() / 2);
+                    let slices = [IoSlice::new(one), IoSlice::new(two)];
+                    let written = counted.write_vectored(&slices).await.unwrap();
+                    counted.write_all(&piece[written..]).await.unwrap();
+                }
+                counted.shutdown().await.unwrap();
+                all
+            };
+            let (back, all) = tokio::join!(sent, passed);
+            assert!(all == bytes && back == bytes);
+            let line = sessions.lines().remove(0);
+            assert_eq!((line.bytes_up, line.bytes_down), (3000, 3000));
+        }
+    }
 }
