@@ -157,7 +157,7 @@ fn strangers(world: &World, trial: &mut Trial, owner: Prepare<'_>) {
             name: "TLS intercepted before the agent",
             number: 1158,
             code: "agent-identity",
-            says: &["not issued by the expected CA"],
+            says: &["from another CA", "agent.example", "db-tapped"],
             rung: "tls",
             fix: "something else answers there",
         },

@@ -20,6 +20,9 @@ const INSTANCE: &str = "db";
 /// A user of the database that no grant names, and that may do everything there.
 const HARNESS: &str = "harness";
 
+/// Logs in as a user: the name that the database answers, or its refusal.
+type Enter = dyn Fn(&Address, &str) -> Result<Result<String, String>>;
+
 /// A database, and how to try to enter it as a user.
 struct Entrance<'a> {
     name: &'a str,
@@ -28,7 +31,7 @@ struct Entrance<'a> {
     /// As the store has it once the grants are given.
     version: &'a str,
     users: [&'a str; 3],
-    enter: &'a dyn Fn(&Address, &str) -> Result<Result<String, String>>,
+    enter: &'a Enter,
 }
 
 impl Entrance<'_> {
