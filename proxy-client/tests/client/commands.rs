@@ -253,20 +253,26 @@ async fn through_the_administrators_socket_a_program_is_asked_and_ended() {
     assert!(!Path::new(&socket).exists());
 }
 
-/// What a program says to its service manager, up to a line that begins like this.
-fn told(manager: &UnixDatagram, wanted: &str) -> Vec<String> {
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut lines = Vec::new();
+/// Reads messages until each of the wanted beginnings of a line has come, in any order: the program merges what waits.
+/// Returns all lines.
+fn told(manager: &UnixDatagram, wanted: &[&str]) -> Vec<String> {
+    let until = Instant::now() + PATIENCE;
+    let mut lines: Vec<String> = Vec::new();
     let mut buffer = [0; 4096];
-    loop {
+    while !wanted
+        .iter()
+        .all(|wanted| lines.iter().any(|line| line.starts_with(wanted)))
+    {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = left.max(Duration::from_millis(1));
+        manager.set_read_timeout(Some(left)).unwrap();
         let length = tokio::task::block_in_place(|| manager.recv(&mut buffer));
-        let length = length.unwrap_or_else(|_| panic!("no {wanted} in {lines:?}"));
+        let length = length.unwrap_or_else(|_| panic!("no {wanted:?} in {lines:?}"));
         let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
         lines.extend(text.lines().map(str::to_owned));
-        if lines.last().is_some_and(|line| line.starts_with(wanted)) {
-            return lines;
-        }
+        assert!(Instant::now() < until, "no {wanted:?} in {lines:?}");
     }
+    lines
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,26 +295,28 @@ async fn the_service_manager_hears_ready_only_when_the_program_is_and_that_it_li
             .spawn()
             .unwrap(),
     );
-    let before = told(&manager, "STATUS=0 of 1 instances can be served");
+    let before = told(&manager, &["STATUS=0 of 1 instances can be served"]);
     assert!(
         before.contains(&"EXTEND_TIMEOUT_USEC=30000000".to_owned())
             && !before.contains(&"READY=1".to_owned()),
         "{before:?}"
     );
     assert!(
-        before.last().unwrap().contains("CA unreachable"),
+        before.iter().any(|line| line.contains("CA unreachable")),
         "{before:?}"
     );
     site.world.ca.restart().await;
-    told(&manager, "READY=1");
     told(
         &manager,
-        "STATUS=1 of 1 instances can be served, 0 sessions",
+        &[
+            "READY=1",
+            "STATUS=1 of 1 instances can be served, 0 sessions",
+            "WATCHDOG=1",
+        ],
     );
-    told(&manager, "WATCHDOG=1");
     let pid = running.0.id().to_string();
     assert!(Command::new("kill").arg(pid).status().unwrap().success());
-    told(&manager, "STOPPING=1");
+    told(&manager, &["STOPPING=1"]);
     tokio::task::block_in_place(|| running.0.wait().unwrap());
 }
 
