@@ -11,6 +11,8 @@
 mod acceptance;
 #[path = "e2e/anchor.rs"]
 mod anchor;
+#[path = "e2e/cut.rs"]
+mod cut;
 #[path = "e2e/databases.rs"]
 mod databases;
 #[path = "e2e/deploy.rs"]

@@ -20,7 +20,7 @@ use daemon::settings::{Complaints, Span};
 use proto::TUNNEL_PORT;
 use tracing::info;
 use transport::authority::Credentials;
-use transport::socket::Proxies;
+use transport::socket::{Proxies, TcpOptions};
 
 use crate::settings::Settings;
 pub use credentials::ExposedKeyFile;
@@ -60,6 +60,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// From an application's connection to the database's first word.
     pub dial_timeout: Duration,
+    /// Bounds of sessions.
+    pub bounds: Bounds,
     /// Most tunnels of one instance that are kept ready; 0 for none.
     pub spare_tunnels: usize,
     /// What is done about instances that are named by a domain.
@@ -78,6 +80,15 @@ pub struct Config {
     pub log: Option<LogLevel>,
     /// Where traces of sessions go, and how many.
     pub traces: Option<TraceConfig>,
+}
+
+/// Bounds of sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Longest silence after one side has ended; `None` for no limit.
+    pub half_close: Option<Duration>,
+    /// Options of TCP legs.
+    pub tcp: TcpOptions,
 }
 
 /// How the CA is reached.
@@ -163,14 +174,13 @@ impl Config {
         let proxies = checks::proxies(environment, &mut complaints);
         let project = project(credentials.as_ref());
         let instances = instances(&settings, project, &mut complaints);
-        let root_pem = settings
-            .ca_certificate
-            .as_deref()
-            .and_then(|path| read(path, &mut complaints));
+        let root = settings.ca_certificate.as_deref();
+        let root_pem = root.and_then(|path| read(path, &mut complaints));
         let metrics_namespace = namespace(&settings, &mut complaints);
         let traces = TraceConfig::of(&settings, &mut complaints);
         let is_set = |flag: Option<bool>| flag.unwrap_or_default();
         let (http, stop) = (Http::of(&settings), Stop::of(&settings));
+        let bounds = Bounds::of(&settings);
         let failover = Failover::of(&settings);
         let quit_port =
             is_set(settings.quitquitquit).then(|| settings.admin_port.unwrap_or(ADMIN_PORT));
@@ -202,6 +212,7 @@ impl Config {
             connection_test: is_set(settings.run_connection_test),
             max_connections: settings.max_connections.filter(|most| *most > 0),
             dial_timeout: settings.dial_timeout.map_or(DIAL_TIMEOUT, |span| span.0),
+            bounds,
             spare_tunnels: spare_tunnels(settings.spare_tunnels, settings.lazy_refresh),
             failover,
             stop,
@@ -236,6 +247,17 @@ fn spare_tunnels(most: Option<usize>, lazy: Option<bool>) -> usize {
 fn namespace(settings: &Settings, complaints: &mut Complaints) -> Option<String> {
     let name = settings.prometheus_namespace.as_deref()?;
     complaints.check("prometheus-namespace", checks::namespace(name))
+}
+
+impl Bounds {
+    fn of(settings: &Settings) -> Self {
+        // Zero is no bound.
+        let bound = |span: Option<Span>| span.map(|span| span.0).filter(|time| !time.is_zero());
+        Self {
+            half_close: bound(settings.half_close_timeout),
+            tcp: TcpOptions::default().with_user_timeout(bound(settings.tcp_user_timeout)),
+        }
+    }
 }
 
 impl Stop {

@@ -32,7 +32,7 @@ const WHILE_SPARE: TcpOptions = TcpOptions {
     keepalive_time: Duration::from_secs(10),
     keepalive_interval: Duration::from_secs(5),
     keepalive_retries: 2,
-    user_timeout: Duration::from_secs(2),
+    user_timeout: Some(Duration::from_secs(2)),
 };
 
 /// Opens tunnels to one instance.
@@ -45,6 +45,8 @@ pub struct Connector {
     pub connect_to: Option<ConnectTo>,
     /// Which way out is taken.
     pub proxies: Proxies,
+    /// Options of the TCP leg.
+    pub tcp: TcpOptions,
     /// Who resolves names.
     pub names: Names,
     /// Tunnels that are kept ready.
@@ -119,7 +121,7 @@ impl Connector {
         };
         match opened {
             Ok((mut tunnel, patience)) => {
-                if let Err(error) = tunnel.stream.tune(&TcpOptions::default()) {
+                if let Err(error) = tunnel.stream.tune(&self.tcp) {
                     debug!(%error, "a tunnel keeps the options that it was made with");
                 }
                 tunnel.was_ready = true;
@@ -192,8 +194,7 @@ impl Connector {
         let mut legs = Legs::default();
         let begun = Instant::now();
         let reached = async {
-            let options = TcpOptions::default();
-            let socket = self.dial(info, &options, deadline).await;
+            let socket = self.dial(info, &self.tcp, deadline).await;
             let socket = socket.inspect_err(|_| self.refresher.suspect())?;
             legs.tcp = begun.elapsed();
             Ok(info.tls.begin(socket, deadline).await?)

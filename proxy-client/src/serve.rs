@@ -145,6 +145,7 @@ pub async fn start(
     let (authority, patience) = (config.authority, config.dial_timeout);
     let mut shared = Shared::new(authority, keys, patience, namespace, Arc::clone(&clock))?;
     shared.follow(config.failover);
+    shared.bound(config.bounds);
     if let Some(traces) = &config.traces {
         shared.trace(traces, &workers.tasks, &workers.told, &clock)?;
     }

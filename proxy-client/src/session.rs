@@ -19,9 +19,9 @@ use transport::error::chain;
 use transport::socket::{Peer, Socket};
 use transport::tls::Alert;
 use transport::traces::Traces;
-use transport::tunnel::{self, Ended, EndedBy, Limits};
+use transport::tunnel::{self, Ended, Limits, reset_on_close};
 
-use crate::config::{InstanceConfig, Wanted};
+use crate::config::{Bounds, InstanceConfig, Wanted};
 use crate::connector::{Connector, Tunnel};
 use crate::error::SessionError;
 use crate::legs::{Legs, millis};
@@ -46,6 +46,8 @@ pub struct Served {
     pub sessions: Sessions,
     /// Ends sessions.
     pub cut: CancellationToken,
+    /// Bounds them.
+    pub bounds: Bounds,
     /// Tells of them.
     pub traces: Option<Traces>,
     repeats: Repeats,
@@ -70,6 +72,7 @@ impl Served {
             metrics,
             sessions,
             cut,
+            bounds: Bounds::default(),
             traces: None,
             repeats: Repeats::default(),
             openings: Openings::default(),
@@ -146,11 +149,9 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
     let begun = Instant::now();
     entry.connected(&tunnel.legs);
     served.metrics.dialled(&tunnel.legs);
-    let limits = Limits::default();
-    let mut counted = entry.counted(app);
-    let (stream, rest) = (&mut tunnel.stream, tunnel.rest);
-    let ended = tunnel::copy(&mut counted, stream, rest, &limits, &tunnel.info.cut).await;
+    let ended = relay(app, &mut tunnel, entry, served).await;
     count(&served.metrics, &ended);
+    let (engine, was_ready) = (tunnel.info.engine, tunnel.was_ready);
     let Legs {
         accept,
         certificate,
@@ -158,14 +159,13 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
         tls,
         opening,
     } = tunnel.legs;
-    // PostgreSQL's clients speak first, so in the bare dialect a refused certificate shows only here.
-    if let (0, Some(alert)) = (ended.down, ended.error.as_ref().and_then(Alert::of)) {
+    if let Some(alert) = refused_late(&ended) {
         Box::pin(refused(app, &SessionError::Alert(alert), served)).await;
         return ended;
     }
     info!(
         target: SESSION,
-        engine = %tunnel.info.engine,
+        engine = %engine,
         bytes_up = ended.up,
         bytes_down = ended.down,
         duration_ms = millis(begun.elapsed()),
@@ -174,15 +174,36 @@ async fn copy(app: &mut Socket, mut tunnel: Tunnel, entry: &Entry, served: &Serv
         tcp_ms = millis(tcp),
         tls_ms = millis(tls),
         opening_ms = millis(opening),
-        was_ready = tunnel.was_ready,
+        was_ready,
         ended_by = ended.by.as_str(),
         error = ended.error.as_ref().map(|error| chain(error)),
         "session ended"
     );
-    if ended.by == EndedBy::Cancelled {
-        debug!("session cut by the program's end");
+    ended
+}
+
+/// Copies bytes both ways. Unless they end in order, both connections are reset when they are closed.
+async fn relay(app: &mut Socket, tunnel: &mut Tunnel, entry: &Entry, served: &Served) -> Ended {
+    let limits = Limits {
+        linger: served.bounds.half_close,
+        ..Limits::default()
+    };
+    let limits = limits.of_engine(tunnel.info.engine);
+    reset_on_close(app, &tunnel.stream, true);
+    let mut counted = entry.counted(app);
+    let rest = std::mem::take(&mut tunnel.rest);
+    let (stream, cut) = (&mut tunnel.stream, &tunnel.info.cut);
+    let ended = tunnel::copy(&mut counted, stream, rest, &limits, cut).await;
+    if ended.is_orderly || refused_late(&ended).is_some() {
+        reset_on_close(app, &tunnel.stream, false);
     }
     ended
+}
+
+/// The alert of a refused certificate. PostgreSQL's clients speak first, so in the bare dialect it shows only here.
+fn refused_late(ended: &Ended) -> Option<Alert> {
+    let error = ended.error.as_ref().filter(|_| ended.down == 0)?;
+    Alert::of(error)
 }
 
 async fn refused(app: &mut Socket, error: &SessionError, served: &Served) {

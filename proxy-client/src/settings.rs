@@ -214,6 +214,14 @@ pub struct Settings {
     #[arg(long, env = "CSQL_PROXY_DIAL_TIMEOUT", value_name = "DURATION")]
     pub dial_timeout: Option<Span>,
 
+    /// Longest silence after one side of a session has ended; 0s: no limit [default: 0s].
+    #[arg(long, env = "CSQL_PROXY_HALF_CLOSE_TIMEOUT", value_name = "DURATION")]
+    pub half_close_timeout: Option<Span>,
+
+    /// TCP_USER_TIMEOUT of connections that leave this machine. It also ends peers that read slowly; 0s: none [default: 0s].
+    #[arg(long, env = "CSQL_PROXY_TCP_USER_TIMEOUT", value_name = "DURATION")]
+    pub tcp_user_timeout: Option<Span>,
+
     /// After a signal, go on accepting for this long [default: 0s].
     #[arg(long, env = "CSQL_PROXY_MIN_SIGTERM_DELAY", value_name = "DURATION")]
     pub min_sigterm_delay: Option<Span>,
@@ -349,6 +357,8 @@ daemon::overlay!(Settings {
     max_connections,
     spare_tunnels,
     dial_timeout,
+    half_close_timeout,
+    tcp_user_timeout,
     min_sigterm_delay,
     max_sigterm_delay,
     exit_zero_on_sigterm,

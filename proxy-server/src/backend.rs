@@ -10,7 +10,7 @@ use proto::{Code, Engine, Refusal};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
 use transport::error::DialError;
-use transport::socket::Socket;
+use transport::socket::{Socket, TcpOptions};
 use transport::tls::DatabaseTls;
 
 /// How one instance's database is reached.
@@ -22,6 +22,8 @@ pub(crate) struct Backend {
     pub(crate) tls: Option<DatabaseTls>,
     /// Whether it is told whose connections they are.
     pub(crate) proxy_protocol: bool,
+    /// Options of its TCP leg.
+    pub(crate) tcp: TcpOptions,
 }
 
 impl Backend {
@@ -45,7 +47,7 @@ impl Backend {
         source: Option<SocketAddr>,
         deadline: Instant,
     ) -> Result<Socket, DialError> {
-        let mut socket = self.place.dial(deadline).await?;
+        let mut socket = self.place.dial(&self.tcp, deadline).await?;
         if self.proxy_protocol {
             // Before anything else, or the database takes us for the client. A header that cannot be written shows at
             // once: the database is gone, and the login says so.

@@ -1,11 +1,9 @@
 //! A session after its login: bytes both ways, with a stop for each change of user.
 
-use std::time::Duration;
-
-use proto::machine::Inputs;
+use proto::machine::{Face, Inputs};
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use transport::handshake::Budget;
 use transport::tunnel::{Ended, Limits, copy};
 
 use crate::login::{Duplex, LoginError, Opened, Session, Stopped, Watched};
@@ -13,21 +11,21 @@ use crate::login::{Duplex, LoginError, Opened, Session, Stopped, Watched};
 /// What bounds a session.
 pub(crate) struct Bounds<'a> {
     /// Of the tunnel.
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: Limits,
     /// Of a change of user.
-    pub(crate) login: Duration,
+    pub(crate) login: Budget,
     /// Ends all tunnels.
     pub(crate) cut: &'a CancellationToken,
 }
 
 /// Carries bytes until the session ends. Where a change of user fails, the application has been told.
-pub(crate) async fn run(opened: Opened<'_>, bounds: &Bounds<'_>) -> Result<Ended, LoginError> {
+pub(crate) async fn run(opened: Box<Opened<'_>>, bounds: &Bounds<'_>) -> Result<Ended, LoginError> {
     let Opened {
         mut app,
         mut db,
         mut rest,
         mysql,
-    } = opened;
+    } = *opened;
     let followed = mysql.and_then(|session| Some((session.commands()?, session)));
     match followed {
         Some((commands, session)) => {
@@ -35,7 +33,7 @@ pub(crate) async fn run(opened: Opened<'_>, bounds: &Bounds<'_>) -> Result<Ended
             let app = Watched::new(&mut app, Some(commands), early);
             Box::pin(watched(session, app, &mut db, rest, bounds)).await
         }
-        None => Ok(copy(&mut app, &mut db, rest, bounds.limits, bounds.cut).await),
+        None => Ok(copy(&mut app, &mut db, rest, &bounds.limits, bounds.cut).await),
     }
 }
 
@@ -52,7 +50,7 @@ async fn watched(
     };
     let (mut up, mut down) = (0_u64, 0_u64);
     loop {
-        let mut ended = copy(&mut app, database, rest, bounds.limits, bounds.cut).await;
+        let mut ended = copy(&mut app, database, rest, &bounds.limits, bounds.cut).await;
         (up, down) = (up.saturating_add(ended.up), down.saturating_add(ended.down));
         (ended.up, ended.down) = (up, down);
         let (command, stream) = match app.stopped() {
@@ -62,7 +60,8 @@ async fn watched(
             }
             Some(Stopped::ChangeOfUser(command, stream)) => (command, stream),
         };
-        let deadline = Instant::now() + bounds.login;
+        let mut time = bounds.login;
+        let deadline = time.deadline(Face::Application);
         let unsent = &ended.unsent.database;
         if tokio::time::timeout_at(deadline, stream.write_all(unsent))
             .await
@@ -71,7 +70,7 @@ async fn watched(
             return Ok(ended);
         }
         let left = match session
-            .change_user(command, (&mut *stream, database), deadline)
+            .change_user(command, (&mut *stream, database), &mut time)
             .await
         {
             Ok(left) => left,

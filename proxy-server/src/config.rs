@@ -15,10 +15,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daemon::settings::Complaints;
+use daemon::settings::{Complaints, Span};
 use instance::{Common, LocalFiles};
 use proto::TUNNEL_PORT;
 use tokio::sync::Semaphore;
+use transport::handshake::Budget;
+use transport::tunnel;
 
 use crate::backend::Database;
 use crate::limits::Ceilings;
@@ -32,6 +34,10 @@ const HTTP_PORT: u16 = 9090;
 const POLICY_MAX_AGE: Duration = Duration::from_secs(65 * 60);
 /// Shorter than this, a slow answer of the CA's would refuse sessions.
 const MIN_POLICY_MAX_AGE: Duration = Duration::from_secs(10);
+/// Shortest time for a login that makes sense.
+const LEAST_LOGIN: Duration = Duration::from_secs(1);
+/// Longest time that a database has the word in a login: somebody may have to find a telephone first.
+const DATABASE_LOGIN: Duration = Duration::from_secs(60);
 
 /// What the agent does.
 #[derive(Clone, Debug)]
@@ -58,6 +64,10 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// Longest time since the CA's last word for which its grants admit anybody; `None`: any.
     pub policy_max_age: Option<Duration>,
+    /// Bounds of sessions after their login.
+    pub tunnel_limits: tunnel::Limits,
+    /// Longest time that bytes to a peer elsewhere may wait, see `TCP_USER_TIMEOUT`.
+    pub(crate) user_timeout: Option<Duration>,
     /// Where traces of sessions go.
     pub(crate) traces: Option<TraceConfig>,
     /// How long sessions may go on after a request to stop.
@@ -75,12 +85,12 @@ pub struct Deadlines {
     pub spare: Duration,
     /// Connecting to the database.
     pub dial: Duration,
-    /// The login. MySQL's own limit (`connect_timeout`) is 10 s: ours is shorter, so that ours can say why.
-    pub login: Duration,
+    /// The login. MySQL gives an application 10 s (`connect_timeout`): ours is shorter, so that ours can say why.
+    pub login: Budget,
     /// Waiting for a turn to log in on the direct listener: a pool that fills itself waits, a flood does not last.
     pub turn: Duration,
     /// The login of a client on the direct listener, of whom nothing is known: it holds a place of the database's.
-    pub direct_login: Duration,
+    pub direct_login: Budget,
 }
 
 impl Default for Deadlines {
@@ -90,9 +100,15 @@ impl Default for Deadlines {
             frame: Duration::from_secs(10),
             spare: Duration::from_secs(60),
             dial: Duration::from_secs(5),
-            login: Duration::from_secs(9),
+            login: Budget {
+                application: Duration::from_secs(9),
+                database: DATABASE_LOGIN,
+            },
             turn: Duration::from_secs(2),
-            direct_login: Duration::from_secs(7),
+            direct_login: Budget {
+                application: Duration::from_secs(7),
+                database: DATABASE_LOGIN,
+            },
         }
     }
 }
@@ -119,6 +135,8 @@ impl Config {
         let listen = listen.and_then(|listen| complaints.check("listen", listen.address()));
         let http = http(&settings);
         let policy_max_age = policy_max_age(&settings, &mut complaints);
+        let tunnel_limits = tunnel_limits(&settings);
+        let user_timeout = bound(settings.tcp_user_timeout);
         let traces = TraceConfig::of(&settings, &mut complaints);
         let credentials_file = settings.credentials_file.unwrap_or_else(|| {
             let problem = "missing: name the key file of a service account with role agent";
@@ -137,6 +155,8 @@ impl Config {
             ceilings,
             deadlines,
             policy_max_age,
+            tunnel_limits,
+            user_timeout,
             traces,
             drain: settings
                 .drain
@@ -280,6 +300,20 @@ fn deadlines(settings: &Settings, complaints: &mut Complaints) -> Deadlines {
     if let Some(spare) = settings.spare_timeout {
         deadlines.spare = spare.0;
     }
+    let mut least = |key: &str, span: Option<Span>| {
+        if span.is_some_and(|span| span.0 < LEAST_LOGIN) {
+            complaints.add(key, "expected 1s or more");
+        }
+        span.map(|span| span.0)
+    };
+    if let Some(time) = least("login-timeout", settings.login_timeout) {
+        deadlines.login.application = time;
+        deadlines.direct_login.application = time;
+    }
+    if let Some(time) = least("database-login-timeout", settings.database_login_timeout) {
+        deadlines.login.database = time;
+        deadlines.direct_login.database = time;
+    }
     deadlines
 }
 
@@ -289,6 +323,18 @@ fn policy_max_age(settings: &Settings, complaints: &mut Complaints) -> Option<Du
         complaints.add("policy-max-age", "expected 10s or more, or 0s for no limit");
     }
     Some(age).filter(|age| !age.is_zero())
+}
+
+/// Bounds of sessions. Zero is no bound.
+fn tunnel_limits(settings: &Settings) -> tunnel::Limits {
+    tunnel::Limits {
+        linger: bound(settings.half_close_timeout),
+        ..tunnel::Limits::default()
+    }
+}
+
+fn bound(span: Option<Span>) -> Option<Duration> {
+    span.map(|span| span.0).filter(|time| !time.is_zero())
 }
 
 fn http(settings: &Settings) -> Option<SocketAddr> {

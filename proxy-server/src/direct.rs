@@ -120,11 +120,11 @@ async fn opened<R>(
     let mut database = dial(direct, peer).await?;
     record.legs.since(Leg::Database, begun);
     let door = Door::new(direct, record);
-    let deadline = within(agent.deadlines.direct_login);
     let rules = rules(direct, &door);
     let ends = (&mut *socket, &mut database);
     let room = (unauthenticated, login);
-    converse(agent, record, rules, room, ends, deadline).await
+    let time = agent.deadlines.direct_login;
+    converse(agent, record, rules, room, ends, time).await
 }
 
 async fn dial(direct: &Direct, peer: Option<SocketAddr>) -> Result<Socket, SessionError> {

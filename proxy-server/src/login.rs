@@ -13,8 +13,7 @@ use proto::mysql::{ChangeUser, Commands, LoggedIn, LoginOptions, Outcome};
 use proto::postgres::Opening;
 use proto::{Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
-use transport::handshake::drive_from;
+use transport::handshake::{Budget, drive_from};
 use transport::tls::{ClientIdentity, DatabaseTls, LocalTls};
 
 use crate::legs::Legs;
@@ -74,7 +73,7 @@ pub(crate) async fn run<'a, A, D>(
     rules: Rules<'_>,
     legs: &Legs,
     (app, db): (&'a mut A, &'a mut D),
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<Opened<'a>, LoginError>
 where
     A: Duplex,
@@ -83,12 +82,12 @@ where
     let mut rest = Inputs::default();
     match rules.engine {
         Engine::Mysql => {
-            return mysql::run(rules, legs, (Box::new(app), Box::new(db)), deadline).await;
+            return mysql::run(rules, legs, (Box::new(app), Box::new(db)), time).await;
         }
         Engine::Postgres => {
             let mut opening = Opening::default();
             let ends = (&mut *app, &mut *db);
-            ((), rest) = exchange(rest, &mut opening, ends, deadline).await?;
+            ((), rest) = exchange(rest, &mut opening, ends, time).await?;
         }
         Engine::Tcp => {}
     }
@@ -112,7 +111,7 @@ impl Session {
         &mut self,
         command: Vec<u8>,
         ends: (&mut A, &mut D),
-        deadline: Instant,
+        time: &mut Budget,
     ) -> Result<Inputs, LoginError>
     where
         A: Duplex,
@@ -123,7 +122,7 @@ impl Session {
             application: command,
             database: Vec::new(),
         };
-        let (outcome, rest) = exchange(input, &mut machine, ends, deadline).await?;
+        let (outcome, rest) = exchange(input, &mut machine, ends, time).await?;
         if let Outcome::RefusedByDatabase(number) = outcome {
             tracing::info!(db.error = number, "the database refused a change of user");
             return Ok(rest);
@@ -146,14 +145,14 @@ async fn exchange<M, A, D>(
     input: Inputs,
     machine: &mut M,
     (app, db): (&mut A, &mut D),
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<(M::Outcome, Inputs), LoginError>
 where
     M: Machine,
     A: Duplex,
     D: Duplex,
 {
-    drive_from(input, machine, app, db, deadline)
+    drive_from(input, machine, app, db, time)
         .await
         .map_err(|source| LoginError::broken(machine, source))
 }

@@ -12,6 +12,7 @@ use proto::mysql::InnerTls;
 use proto::{Engine, InstanceName};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use transport::socket::TcpOptions;
 use transport::tls::{DatabaseTls, Dialect, LocalTls, Material, ServedInstances, TrustRoots};
 
 use crate::admission::{Policy, Standing};
@@ -179,6 +180,7 @@ impl Instance {
         config: InstanceConfig,
         files: Files,
         policy_max_age: Option<Duration>,
+        user_timeout: Option<Duration>,
     ) -> Self {
         Self {
             wanted: config.wanted,
@@ -186,6 +188,7 @@ impl Instance {
                 place: config.database,
                 tls: files.database_tls,
                 proxy_protocol: config.proxy_protocol,
+                tcp: TcpOptions::default().with_user_timeout(user_timeout),
             },
             direct: config.direct,
             version: Version::default(),

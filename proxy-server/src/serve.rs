@@ -16,7 +16,6 @@ use transport::accept::{Crew, Listener, accept_loop};
 use transport::authority::{Authority, AuthoritySettings, Credentials};
 use transport::socket::Proxies;
 use transport::tls::{PrivateKey, TlsServer};
-use transport::tunnel;
 
 use crate::config::{Certificates, Config};
 use crate::direct::{self, Direct};
@@ -42,14 +41,15 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> Result<bool, ServeError> {
     let listener = Listener::from_std(prepared.tunnels)
-        .map_err(|error| setup("the listener", error.to_string()))?;
+        .map_err(|error| setup("the listener", error.to_string()))?
+        .with_user_timeout(config.user_timeout);
     let ca = ca(prepared.credentials, prepared.root_pem, prepared.key)?;
     let (direct, files) = prepared.instances.into_iter().unzip();
     let background = Background::default();
     let mut agent = agent(&config, &ca, files, prepared.rsa_key, &shutdown)?;
     agent.traces = background.traces(config.traces.as_ref())?;
     let agent = Arc::new(agent);
-    let direct = directs(&agent, direct)?;
+    let direct = directs(&agent, direct, config.user_timeout)?;
 
     enrolment::start(
         &agent.served,
@@ -128,10 +128,12 @@ fn agent(
     shutdown: &Shutdown,
 ) -> Result<Agent, ServeError> {
     let instances = config.instances.iter().cloned().zip(files);
+    let user_timeout = config.user_timeout;
     let served = Arc::new(Served {
         instances: instances
             .map(|(instance, files)| {
-                Arc::new(Instance::new(instance, files, config.policy_max_age))
+                let age = config.policy_max_age;
+                Arc::new(Instance::new(instance, files, age, user_timeout))
             })
             .collect(),
         clock: ca.authority.clock(),
@@ -142,7 +144,7 @@ fn agent(
         served,
         tls,
         limits: Limits::new(config.ceilings),
-        tunnel_limits: tunnel::Limits::default(),
+        tunnel_limits: config.tunnel_limits,
         deadlines: config.deadlines,
         rsa_key,
         metrics: Arc::new(Metrics::new()),
@@ -185,6 +187,7 @@ async fn accept(listener: Listener, agent: &Arc<Agent>, handshakes: usize, sessi
 fn directs(
     agent: &Arc<Agent>,
     listeners: Vec<Option<std::net::TcpListener>>,
+    user_timeout: Option<Duration>,
 ) -> Result<Vec<(Listener, Direct)>, ServeError> {
     let mut directs = Vec::new();
     for (listener, instance) in listeners.into_iter().zip(&agent.served.instances) {
@@ -192,7 +195,8 @@ fn directs(
             continue;
         };
         let listener = Listener::from_std(listener)
-            .map_err(|error| setup("the direct listener", error.to_string()))?;
+            .map_err(|error| setup("the direct listener", error.to_string()))?
+            .with_user_timeout(user_timeout);
         let certificates = config.certificates != Certificates::Off;
         info!(
             address = listener.local(),

@@ -15,10 +15,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use transport::handshake::Budget;
 use transport::socket::{Peer, Socket};
 use transport::tls::{Dialect, TlsPeer, TlsServer};
 use transport::traces::Traces;
-use transport::tunnel::{self, Ended};
+use transport::tunnel::{self, Ended, reset_on_close};
 
 use crate::admission::{self, Admitted, Asking};
 use crate::carry::{self, Bounds};
@@ -142,7 +143,7 @@ async fn tunnel<R>(
     let dial_deadline = lap + agent.deadlines.dial;
     let mut database = Box::pin(instance.backend.dial(source, dial_deadline)).await?;
     record.legs.since(Leg::Database, lap);
-    let login_deadline = within(agent.deadlines.login);
+    let time = agent.deadlines.login;
     let stream = &mut tls.stream;
     told.database_speaks();
     if hello.is_some() {
@@ -150,40 +151,53 @@ async fn tunnel<R>(
             version: VERSION,
             patience: begun.patience,
         };
-        preamble::answer(stream, &answer, login_deadline).await?;
+        preamble::answer(stream, &answer, within(time.application)).await?;
     }
     let rules = rules(agent, instance, admitted, tls.dialect, hello.as_ref());
-    converse(
-        agent,
-        record,
-        rules,
-        login,
-        (stream, &mut database),
-        login_deadline,
-    )
-    .await
+    let ends = (stream, &mut database);
+    converse(agent, record, rules, login, ends, time).await
 }
 
-/// What tunnels and direct sessions have in common: the login, and then bytes both ways. `room` is given back between.
-pub(crate) async fn converse<A: Duplex, D: Duplex, R>(
+/// The login, and then bytes both ways: for tunnels and direct sessions alike. `room` is given back between.
+///
+/// Unless the session ends in order, both connections are reset when they are closed. A refusal is an orderly end.
+pub(crate) async fn converse<A, D, R>(
     agent: &Agent,
     record: &Record,
     rules: Rules<'_>,
     room: R,
-    ends: (&mut A, &mut D),
-    deadline: Instant,
-) -> Result<Ended, SessionError> {
-    let opened = Box::pin(login::run(rules, &record.legs, ends, deadline)).await;
-    agent.metrics.opening(&record.legs);
-    let opened = opened?;
-    drop(room);
-    record.logged_in(opened.mysql.as_ref().map(|session| &session.logged_in));
-    let bounds = Bounds {
-        limits: &agent.tunnel_limits,
-        login: agent.deadlines.login,
-        cut: &agent.cut,
+    (app, db): (&mut A, &mut D),
+    mut time: Budget,
+) -> Result<Ended, SessionError>
+where
+    A: Duplex + tunnel::Leg,
+    D: Duplex + tunnel::Leg,
+{
+    reset_on_close(app, db, true);
+    let limits = agent.tunnel_limits.of_engine(rules.engine);
+    let ended = {
+        let ends = (&mut *app, &mut *db);
+        let opened = Box::pin(login::run(rules, &record.legs, ends, &mut time)).await;
+        agent.metrics.opening(&record.legs);
+        // In a box: what a login ends with is moved often, and each place of it would last as long as the session.
+        match opened.map(Box::new) {
+            Ok(opened) => {
+                drop(room);
+                record.logged_in(opened.mysql.as_ref().map(|session| &session.logged_in));
+                let bounds = Bounds {
+                    limits,
+                    login: agent.deadlines.login,
+                    cut: &agent.cut,
+                };
+                carry::run(opened, &bounds).await
+            }
+            Err(error) => Err(error),
+        }
     };
-    Ok(carry::run(opened, &bounds).await?)
+    if !matches!(&ended, Ok(ended) if !ended.is_orderly) {
+        reset_on_close(app, db, false);
+    }
+    Ok(ended?)
 }
 
 /// Whose connection the database is told it is: the application's where the client names its address. An application on

@@ -203,6 +203,28 @@ pub struct Settings {
     #[arg(long, env = "CSQL_SERVER_HANDSHAKE_TIMEOUT", value_name = "DURATION")]
     pub handshake_timeout: Option<Span>,
 
+    /// Longest time that an application may take to log in; the database's part does not count
+    /// [default: 9s, on the MySQL listener 7s]
+    #[arg(long, env = "CSQL_SERVER_LOGIN_TIMEOUT", value_name = "DURATION")]
+    pub login_timeout: Option<Span>,
+
+    /// Longest time that the database may take for its part of a login [default: 60s]
+    #[arg(
+        long,
+        env = "CSQL_SERVER_DATABASE_LOGIN_TIMEOUT",
+        value_name = "DURATION"
+    )]
+    pub database_login_timeout: Option<Span>,
+
+    /// Longest silence after one side of a session has ended; 0s: no limit [default: 0s]
+    #[arg(long, env = "CSQL_SERVER_HALF_CLOSE_TIMEOUT", value_name = "DURATION")]
+    pub half_close_timeout: Option<Span>,
+
+    /// TCP_USER_TIMEOUT of connections that leave this machine. It also ends peers that read slowly; 0s: none
+    /// [default: 0s]
+    #[arg(long, env = "CSQL_SERVER_TCP_USER_TIMEOUT", value_name = "DURATION")]
+    pub tcp_user_timeout: Option<Span>,
+
     /// How long a client may keep a tunnel ready before it uses it; 0s: not at all [default: 60s]
     #[arg(long, env = "CSQL_SERVER_SPARE_TIMEOUT", value_name = "DURATION")]
     pub spare_timeout: Option<Span>,
@@ -271,6 +293,10 @@ daemon::overlay!(Settings {
     max_handshakes,
     max_handshakes_per_source,
     handshake_timeout,
+    login_timeout,
+    database_login_timeout,
+    half_close_timeout,
+    tcp_user_timeout,
     spare_timeout,
     max_spares_per_account,
     drain,

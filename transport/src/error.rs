@@ -295,9 +295,9 @@ pub enum HandshakeError {
     /// A face failed.
     #[error("the connection to the {} failed", name(*.0))]
     Io(Face, #[source] io::Error),
-    /// Too slow.
-    #[error("the exchange was not over in time")]
-    Deadline,
+    /// A face that was waited for was too slow.
+    #[error("the {} took too long in the exchange", name(*.0))]
+    Deadline(Face),
 }
 
 /// A face in words.
@@ -315,15 +315,15 @@ impl HandshakeError {
             Self::Violation(_) => "handshake-violation",
             Self::Closed(_) => "handshake-closed",
             Self::Io(..) => "handshake-io",
-            Self::Deadline => "handshake-deadline",
+            Self::Deadline(_) => "handshake-deadline",
         }
     }
 
     /// Whose fault, where it is known.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Closed(face) | Self::Io(face, _) => (*face).into(),
-            Self::Violation(_) | Self::Deadline => Blame::Peer,
+            Self::Closed(face) | Self::Io(face, _) | Self::Deadline(face) => (*face).into(),
+            Self::Violation(_) => Blame::Peer,
         }
     }
 
@@ -340,10 +340,13 @@ impl HandshakeError {
                 self.to_string(),
                 "check the database and its log",
             ),
-            Self::Deadline => Refusal::new(
+            Self::Deadline(face) => Refusal::new(
                 Code::Deadline,
                 self.to_string(),
-                "check the load of the database and the network",
+                match face {
+                    Face::Application => "log in right after connecting",
+                    Face::Database => "check the load of the database and the network",
+                },
             ),
         }
     }

@@ -1,4 +1,6 @@
-//! The one driver of `proto`'s machines: it reads what they want, writes what they send, and keeps the deadline.
+//! The one driver of `proto`'s machines: it reads what they want, writes what they send, and keeps the time.
+
+mod budget;
 
 use std::future::poll_fn;
 use std::io;
@@ -7,11 +9,10 @@ use std::task::{Context, Poll};
 
 use proto::machine::{Face, Inputs, Machine, Step, Violation};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::deadline::before;
 pub use crate::error::HandshakeError;
+pub use budget::Budget;
 
 /// Most bytes of one read: opening exchanges are small.
 const CHUNK: usize = 4096;
@@ -19,7 +20,8 @@ const CHUNK: usize = 4096;
 /// Drives a machine to its end between an application and a database.
 ///
 /// Only wanted faces are read, and never further than the machine's `max_input`. What was read and not taken is
-/// returned with the outcome: it belongs to what follows.
+/// returned with the outcome: it belongs to what follows. Each face has a time of its own, which runs while the exchange
+/// waits for it.
 ///
 /// # Errors
 /// [`HandshakeError`]; the machine can then still say farewell.
@@ -27,14 +29,14 @@ pub async fn drive<M, A, D>(
     machine: &mut M,
     app: &mut A,
     db: &mut D,
-    deadline: Instant,
+    budget: &mut Budget,
 ) -> Result<(M::Outcome, Inputs), HandshakeError>
 where
     M: Machine,
     A: AsyncRead + AsyncWrite + Unpin,
     D: AsyncRead + AsyncWrite + Unpin,
 {
-    drive_from(Inputs::default(), machine, app, db, deadline).await
+    drive_from(Inputs::default(), machine, app, db, budget).await
 }
 
 /// [`drive`], beginning with bytes that an earlier exchange has left.
@@ -46,28 +48,38 @@ pub async fn drive_from<M, A, D>(
     machine: &mut M,
     app: &mut A,
     db: &mut D,
-    deadline: Instant,
+    budget: &mut Budget,
 ) -> Result<(M::Outcome, Inputs), HandshakeError>
 where
     M: Machine,
     A: AsyncRead + AsyncWrite + Unpin,
     D: AsyncRead + AsyncWrite + Unpin,
 {
-    let exchange = async {
-        loop {
-            match machine.step(&mut inputs)? {
-                Step::Done(outcome) => return Ok(outcome),
-                Step::Send(Face::Application, bytes) => {
-                    send(app, bytes, Face::Application).await?;
-                }
-                Step::Send(Face::Database, bytes) => send(db, bytes, Face::Database).await?,
-                Step::NeedInput => read(machine, &mut inputs, app, db).await?,
+    // Where both may speak, it is the turn of the one that was spoken to last.
+    let mut turn = Face::Application;
+    loop {
+        match machine.step(&mut inputs)? {
+            Step::Done(outcome) => return Ok((outcome, inputs)),
+            Step::Send(face, bytes) => {
+                let sent = async {
+                    match face {
+                        Face::Application => send(app, bytes, face).await,
+                        Face::Database => send(db, bytes, face).await,
+                    }
+                };
+                budget.within(face, sent).await??;
+                turn = face;
+            }
+            Step::NeedInput => {
+                let face = match (machine.wants(turn), machine.wants(turn.other())) {
+                    (false, true) => turn.other(),
+                    _ => turn,
+                };
+                let read = read(machine, &mut inputs, app, db);
+                budget.within(face, read).await??;
             }
         }
-    };
-    let ended: Option<Result<M::Outcome, HandshakeError>> = before(deadline, exchange).await;
-    let outcome = ended.ok_or(HandshakeError::Deadline)??;
-    Ok((outcome, inputs))
+    }
 }
 
 /// Writes and wipes: it may have been a password.

@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -55,13 +57,29 @@ impl Socket {
         Ok(())
     }
 
+    /// Has the kernel reset the connection when it is closed, also by the death of this process, or close it in order.
+    ///
+    /// A Unix socket cannot be reset: its peer sees ECONNRESET only when bytes of its own were left unread.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn reset_on_close(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_linger(on.then_some(Duration::ZERO)),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Sets the options of a TCP leg; a Unix socket has none.
     ///
     /// # Errors
     /// When the kernel refuses one of them.
     pub(crate) fn tune(&self, options: &TcpOptions) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => tune(stream, options),
+            Self::Tcp(stream) => match stream.peer_addr() {
+                Ok(end) => tune(stream, &options.towards(end)),
+                Err(_) => tune(stream, options),
+            },
             Self::Unix(_) => Ok(()),
         }
     }

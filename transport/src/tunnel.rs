@@ -1,9 +1,10 @@
 //! The copy loop: one task for both directions, buffers borrowed only while data flows, half-close passed on.
 
 mod direction;
+mod ended;
+mod limits;
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,76 +14,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use direction::{Direction, State};
+use direction::{Direction, Reader, State};
+pub use ended::{Ended, EndedBy, Leg, reset_on_close};
+pub use limits::Limits;
 
-/// How long a tunnel may be quiet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Without traffic after one side has ended.
-    pub linger: Duration,
-    /// Without traffic while both sides stand; `None` for ever (connection pools rest for hours).
-    pub idle: Option<Duration>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            linger: Duration::from_secs(60),
-            idle: None,
-        }
-    }
-}
-
-/// How a tunnel ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Bytes written to the database.
-    pub up: u64,
-    /// Bytes written to the application.
-    pub down: u64,
-    /// What ended it first.
-    pub by: EndedBy,
-    /// The error of a face, if one failed.
-    pub error: Option<io::Error>,
-    /// Bytes that were read from a face and could not be written to the other any more.
-    pub unsent: Inputs,
-}
-
-/// What ended a tunnel first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndedBy {
-    /// The application said it was done.
-    Application,
-    /// The database (or the other end of the tunnel) said it was done.
-    Database,
-    /// One side was done and the other stayed quiet too long.
-    Linger,
-    /// Both sides stayed quiet too long.
-    Idle,
-    /// We were told to stop.
-    Cancelled,
-    /// A face failed.
-    Error(Face),
-}
-
-impl EndedBy {
-    /// The label in logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Application => "application",
-            Self::Database => "database",
-            Self::Linger => "linger",
-            Self::Idle => "idle",
-            Self::Cancelled => "cancelled",
-            Self::Error(Face::Application) => "application-error",
-            Self::Error(Face::Database) => "database-error",
-        }
-    }
-}
+/// Time between two looks at a side that has ended while the other is silent.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// Copies both ways until both sides have ended, one has failed, a limit passes, or we are told to stop.
 ///
 /// The bytes of `rest` go first. When a face can no longer be written to, what it still has to say is passed on.
+/// Only an orderly end is passed on as one. After any other the caller resets both connections ([`reset_on_close`]).
 pub async fn copy<A, D>(
     app: &mut A,
     db: &mut D,
@@ -101,6 +43,7 @@ where
     };
     let mut quiet = Quiet {
         since: Instant::now(),
+        probed: Instant::now(),
         sleep: pin!(tokio::time::sleep_until(Instant::now())),
         armed: false,
     };
@@ -110,29 +53,30 @@ where
             return Poll::Ready(EndedBy::Cancelled);
         }
         let (moved, ended) = (tunnel.moved(), tunnel.first.is_some());
-        if let Some(by) = tunnel.poll(app, db, cx) {
+        if let Some(by) = tunnel.poll(app, db, limits.farewell, cx) {
             return Poll::Ready(by);
         }
-        let (limit, by) = match tunnel.first {
-            Some(_) => (Some(limits.linger), EndedBy::Linger),
-            None => (limits.idle, EndedBy::Idle),
-        };
-        let Some(limit) = limit else {
-            return Poll::Pending;
+        let (limit, probe, by) = match tunnel.first {
+            Some(_) => (limits.linger, Some(PROBE), EndedBy::Linger),
+            None if limits.idle.is_none() => return Poll::Pending,
+            None => (limits.idle, None, EndedBy::Idle),
         };
         if tunnel.moved() != moved || tunnel.first.is_some() != ended {
             quiet.since = Instant::now();
         }
-        quiet.poll(limit, cx).map(|()| by)
+        match quiet.poll(limit, probe, cx) {
+            Poll::Ready(Due::Limit) => return Poll::Ready(by),
+            Poll::Ready(Due::Probe) => tunnel.probe(app, db, cx),
+            Poll::Pending => {}
+        }
+        Poll::Pending
     })
     .await;
-    if matches!(by, EndedBy::Linger | EndedBy::Idle | EndedBy::Cancelled) {
-        say_goodbye(app, db).await;
-    }
     Ended {
         up: tunnel.up.moved,
         down: tunnel.down.moved,
         by,
+        is_orderly: tunnel.is_orderly(limits.farewell),
         unsent: Inputs {
             application: tunnel.up.take_unsent(),
             database: tunnel.down.take_unsent(),
@@ -153,20 +97,59 @@ impl Tunnel {
     }
 
     /// Moves what can be moved; says how it ended when nothing is left to do.
-    fn poll<A, D>(&mut self, app: &mut A, db: &mut D, cx: &mut Context<'_>) -> Option<EndedBy>
+    fn poll<A, D>(
+        &mut self,
+        app: &mut A,
+        db: &mut D,
+        farewell: Option<[u8; 5]>,
+        cx: &mut Context<'_>,
+    ) -> Option<EndedBy>
     where
         A: AsyncRead + AsyncWrite + Unpin,
         D: AsyncRead + AsyncWrite + Unpin,
     {
-        self.up.poll(app, db, cx);
+        let reader = Reader {
+            is_broken: self.down.has_failed_to_write(),
+            is_done: false,
+            farewell,
+        };
+        self.up.poll(app, reader, db, cx);
         self.note(Face::Application);
-        self.down.poll(db, app, cx);
+        let reader = Reader {
+            is_broken: self.up.has_failed_to_write(),
+            is_done: self.up.ends_with(farewell),
+            farewell: None,
+        };
+        self.down.poll(db, reader, app, cx);
         self.note(Face::Database);
         // A face that cannot be read has nothing more to say; one that cannot be written to may have.
         let over = matches!(self.up.state, State::ReadFailed(_))
             || matches!(self.down.state, State::ReadFailed(_))
             || (self.up.state.is_over() && self.down.state.is_over());
         if over { self.first } else { None }
+    }
+
+    /// Looks whether a side that has ended, and so is not read any more, is still there to be written to.
+    fn probe<A, D>(&mut self, app: &mut A, db: &mut D, cx: &mut Context<'_>)
+    where
+        A: AsyncWrite + Unpin,
+        D: AsyncWrite + Unpin,
+    {
+        if matches!(self.up.state, State::Over) {
+            self.down.probe(app, cx);
+        }
+        if matches!(self.down.state, State::Over) {
+            self.up.probe(db, cx);
+        }
+        // What was found is judged with the next look, which also sets the timer again.
+        cx.waker().wake_by_ref();
+    }
+
+    /// Whether nothing can be missing anywhere.
+    fn is_orderly(&self, farewell: Option<[u8; 5]>) -> bool {
+        let (up, down) = (&self.up.state, &self.down.state);
+        let is_whole = matches!((up, down), (State::Over, State::Over));
+        is_whole || (up.is_over() && down.is_over() && self.up.ends_with(farewell))
     }
 
     /// Remembers the first end.
@@ -182,49 +165,60 @@ impl Tunnel {
             (State::Failing(_) | State::ReadFailed(_), face) => EndedBy::Error(face),
             (State::WriteFailed(_), face) => EndedBy::Error(face.other()),
         };
-        self.first.get_or_insert(by);
+        // An answer that breaks off says more than who ended first.
+        let is_answer_cut =
+            (self.first, by) == (Some(EndedBy::Application), EndedBy::Error(Face::Database));
+        if self.first.is_none() || is_answer_cut {
+            self.first = Some(by);
+        }
     }
 }
 
 /// The one timer of a tunnel. It is moved only when it fires, not with every byte.
 struct Quiet<'a> {
     since: Instant,
+    probed: Instant,
     sleep: Pin<&'a mut Sleep>,
     armed: bool,
 }
 
+/// What a silence calls for.
+enum Due {
+    /// The end.
+    Limit,
+    /// A look whether a side that has ended is still there.
+    Probe,
+}
+
 impl Quiet<'_> {
-    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let due = self.since + limit;
+    fn poll(
+        &mut self,
+        limit: Option<Duration>,
+        probe: Option<Duration>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Due> {
+        let end = limit.map(|limit| self.since + limit);
+        let probe = probe.map(|probe| self.since.max(self.probed) + probe);
+        let Some(due) = end.into_iter().chain(probe).min() else {
+            return Poll::Pending;
+        };
         if !self.armed || self.sleep.deadline() > due {
             self.sleep.as_mut().reset(due);
             self.armed = true;
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(());
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                return Poll::Ready(Due::Limit);
+            }
+            if now >= due {
+                self.probed = now;
+                return Poll::Ready(Due::Probe);
             }
             self.sleep.as_mut().reset(due);
         }
         Poll::Pending
     }
-}
-
-/// Ends both sides in order where that is possible at once: TLS peers then know that nothing was cut off.
-async fn say_goodbye<A, D>(app: &mut A, db: &mut D)
-where
-    A: AsyncWrite + Unpin,
-    D: AsyncWrite + Unpin,
-{
-    poll_fn(|cx| {
-        let app = Pin::new(&mut *app).poll_shutdown(cx);
-        let db = Pin::new(&mut *db).poll_shutdown(cx);
-        if let (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) = (app, db) {
-            tracing::debug!(%error, "a side was gone before its end could be said");
-        }
-        Poll::Ready(())
-    })
-    .await;
 }
 
 #[cfg(test)]

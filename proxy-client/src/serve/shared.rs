@@ -14,7 +14,7 @@ use transport::tls::PrivateKey;
 use transport::traces::{TraceSettings, Traces, TracesError};
 
 use super::StartError;
-use crate::config::{AuthorityConfig, Failover, InstanceConfig, Keys, TraceConfig, Wanted};
+use crate::config::{AuthorityConfig, Bounds, Failover, InstanceConfig, Keys, TraceConfig, Wanted};
 use crate::connector::{Connector, Reach, Spares};
 use crate::error::RefreshError;
 use crate::metrics::{InstanceMetrics, Metrics};
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     key: PrivateKey,
     proxies: Proxies,
     dial_timeout: Duration,
+    bounds: Bounds,
     /// How many tunnels of each instance are kept ready, and until when.
     spares: (usize, CancellationToken),
     failover: Failover,
@@ -56,10 +57,16 @@ impl Shared {
             sessions: Sessions::default(),
             key,
             dial_timeout,
+            bounds: Bounds::default(),
             spares: (0, CancellationToken::new()),
             failover: Failover::default(),
             traces: None,
         })
+    }
+
+    /// Bounds sessions.
+    pub(crate) fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// Has tunnels kept ready, at most so many of each instance, until then.
@@ -130,6 +137,7 @@ impl Shared {
             tunnel_port: config.tunnel_port,
             connect_to: config.connect_to.clone(),
             proxies: self.proxies.clone(),
+            tcp: self.bounds.tcp,
             names: self.failover.names.clone(),
             spares: self.spares(&metrics, tasks),
             reach: Reach::default(),
@@ -142,6 +150,7 @@ impl Shared {
             self.sessions.clone(),
             cut.clone(),
         );
+        served.bounds = self.bounds;
         served.traces = self.traces.clone();
         Arc::new(served)
     }

@@ -7,8 +7,9 @@ use proto::machine::{Inputs, Machine as _};
 use proto::postgres::Opening;
 use proto::{Code, Engine, Refusal};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::debug;
+use transport::handshake::Budget;
 
 /// Longest time that a refusal may take.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,9 +52,9 @@ where
 {
     let mut opening = Opening::default();
     let farewell = opening.farewell(refusal);
-    let deadline = Instant::now() + DRAIN_TIMEOUT;
+    let mut time = Budget::of_each(DRAIN_TIMEOUT);
     let mut nobody = tokio::io::empty();
-    let outcome = transport::handshake::drive(&mut opening, app, &mut nobody, deadline).await;
+    let outcome = transport::handshake::drive(&mut opening, app, &mut nobody, &mut time).await;
     match outcome.map(|((), rest): ((), Inputs)| rest) {
         Ok(_) => {}
         Err(error) => debug!(%error, "the application's opening was not followed to its end"),

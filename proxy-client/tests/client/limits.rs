@@ -7,7 +7,7 @@ use daemon::shutdown::Signal;
 use tokio::net::TcpStream;
 
 use crate::agent::GREETING;
-use crate::world::{PATIENCE, World, assert_echoes, error, first_words};
+use crate::world::{PATIENCE, World, assert_echoes, error, expect_reset, first_words};
 
 #[tokio::test]
 async fn a_connection_over_the_limit_hears_too_many_connections_and_a_later_one_works() {
@@ -71,7 +71,7 @@ async fn sessions_that_outstay_the_drain_time_are_cut_and_the_exit_code_says_so(
         running.until_stopped().await,
         Exit::Signalled(Signal::Terminate)
     );
-    assert_eq!(first_words(&mut open).await, b"");
+    expect_reset(&mut open).await;
 }
 
 #[tokio::test]

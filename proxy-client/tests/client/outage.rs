@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::agent::GREETING;
 use crate::ca::Mood;
-use crate::world::{PATIENCE, World, error, first_words};
+use crate::world::{PATIENCE, World, error, expect_reset, first_words};
 
 #[tokio::test]
 async fn with_the_ca_down_at_start_applications_are_told_and_it_works_soon_after_its_return() {
@@ -139,8 +139,7 @@ async fn an_agent_that_is_away_is_named_and_works_after_its_restart() {
     assert_eq!(first_words(&mut open).await, GREETING);
     world.agent.stop().await;
     // The open session ends; it does not hang.
-    let rest = tokio::time::timeout(PATIENCE, first_words(&mut open)).await;
-    assert_eq!(rest.unwrap(), b"");
+    expect_reset(&mut open).await;
     let (number, text) = error(&client.heard().await);
     assert_eq!(number, 1158);
     assert!(text.contains(&world.agent.address.to_string()), "{text}");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use daemon::shutdown::{Shutdown, Signal};
 use proxy_client::config::{
-    AuthorityConfig, Config, Failover, Inherited, InstanceConfig, Keys, Place, Refresh, Route,
-    Stop, Wanted,
+    AuthorityConfig, Bounds, Config, Failover, Inherited, InstanceConfig, Keys, Place, Refresh,
+    Route, Stop, Wanted,
 };
 use proxy_client::serve::{Running, start};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -91,6 +91,7 @@ impl World {
             connection_test: false,
             max_connections: None,
             dial_timeout: PATIENCE,
+            bounds: Bounds::default(),
             spare_tunnels: 8,
             failover: Failover::default(),
             stop: Stop::default(),
@@ -194,6 +195,13 @@ impl Client {
         }
         begun.elapsed()
     }
+}
+
+/// A session that was cut: it must not look as if it had ended.
+pub(crate) async fn expect_reset<S: AsyncRead + Unpin>(stream: &mut S) {
+    let read = timeout(PATIENCE, stream.read(&mut [0; 64])).await;
+    let error = read.expect("the session hangs").unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 pub(crate) async fn first_words<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {

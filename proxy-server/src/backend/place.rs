@@ -56,11 +56,15 @@ impl Database {
     }
 
     /// Connects to it. TLS is the login's business: it begins in the middle of it.
-    pub(super) async fn dial(&self, deadline: Instant) -> Result<Socket, DialError> {
+    pub(super) async fn dial(
+        &self,
+        options: &TcpOptions,
+        deadline: Instant,
+    ) -> Result<Socket, DialError> {
         match self {
             Self::Unix(path) => dial_unix(path, deadline).await.map(Socket::Unix),
             Self::Tcp { host, port } | Self::Tls { host, port } => {
-                dial_tcp(host, *port, &TcpOptions::default(), deadline)
+                dial_tcp(host, *port, options, deadline)
                     .await
                     .map(Socket::Tcp)
             }

@@ -6,7 +6,7 @@ use proto::machine::{Inputs, Machine as _};
 use proto::mysql::{InnerTls, Refused, Refusing};
 use proto::{Code, Engine, Refusal};
 use tokio::time::Instant;
-use transport::handshake::{HandshakeError, drive_from};
+use transport::handshake::{Budget, HandshakeError, drive_from};
 use transport::socket::Socket;
 use transport::tls::LocalTls;
 
@@ -48,7 +48,9 @@ async fn play<S: Duplex>(
     app: &mut S,
     deadline: Instant,
 ) -> Option<Vec<u8>> {
-    match drive_from(inputs, machine, app, &mut tokio::io::empty(), deadline).await {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut time = Budget::of_each(left);
+    match drive_from(inputs, machine, app, &mut tokio::io::empty(), &mut time).await {
         Ok((Refused::StartTls, rest)) => Some(rest.application),
         Ok((Refused::Told, _)) => {
             say_and_close(app, &[]).await;

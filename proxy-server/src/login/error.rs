@@ -204,10 +204,15 @@ fn refusal(error: &HandshakeError) -> Option<Refusal> {
             violation.0,
             "check that the application speaks the database's protocol",
         ),
-        HandshakeError::Deadline => refusal(
+        HandshakeError::Deadline(Face::Application) => refusal(
             Code::Deadline,
-            "the login took too long",
-            "log in right after connecting, and check the load of the database",
+            "the application took too long to log in",
+            "log in right after connecting, or raise the agent's --login-timeout",
+        ),
+        HandshakeError::Deadline(Face::Database) => refusal(
+            Code::Deadline,
+            "the database took too long in the login",
+            "check its load and what its logins wait for, or raise the agent's --database-login-timeout",
         ),
     }
 }

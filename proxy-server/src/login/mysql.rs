@@ -1,8 +1,9 @@
 //! MySQL's exchange, with its pauses: TLS of the application's, and our own to the database.
 
-use proto::machine::Inputs;
+use proto::machine::{Face, Inputs};
 use proto::mysql::{Login, Outcome};
 use tokio::time::Instant;
+use transport::handshake::Budget;
 
 use super::timed::Timed;
 use super::{Duplex, LoginError, Opened, Rules, Session, exchange, logged_in};
@@ -22,7 +23,7 @@ pub(super) async fn run<'a>(
     rules: Rules<'_>,
     legs: &Legs,
     (app, db): (Box<dyn Duplex + 'a>, Box<dyn Duplex + 'a>),
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<Opened<'a>, LoginError> {
     let login = match rules.gate {
         Some(_) => Login::anonymous(rules.options.clone()),
@@ -36,14 +37,14 @@ pub(super) async fn run<'a>(
         inside: false,
     };
     loop {
-        let outcome = match step(&rules, &mut login, &mut ends, deadline).await {
+        let outcome = match step(&rules, &mut login, &mut ends, time).await {
             Ok(outcome) => outcome,
             Err(error) if ends.inside => return Err(error.told_to(&mut ends.app).await),
             Err(error) => return Err(error),
         };
         ends = match outcome {
-            Outcome::StartTls => application_tls(&rules, &mut login.login, ends, deadline).await?,
-            Outcome::StartDatabaseTls => database_tls(&rules, &login.login, ends, deadline).await?,
+            Outcome::StartTls => application_tls(&rules, &mut login.login, ends, time).await?,
+            Outcome::StartDatabaseTls => database_tls(&rules, &login.login, ends, time).await?,
             outcome => {
                 login.ended();
                 let options = login.login.options().clone();
@@ -66,10 +67,10 @@ async fn step(
     rules: &Rules<'_>,
     login: &mut Timed<'_>,
     ends: &mut Ends<'_>,
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<Outcome, LoginError> {
     let rest = std::mem::take(&mut ends.rest);
-    let ended = exchange(rest, login, (&mut ends.app, &mut ends.db), deadline).await;
+    let ended = exchange(rest, login, (&mut ends.app, &mut ends.db), time).await;
     let greeted = login.login.version();
     if let Some(version) = greeted {
         rules.version.note(version);
@@ -84,7 +85,7 @@ async fn application_tls<'a>(
     rules: &Rules<'_>,
     login: &mut Login,
     ends: Ends<'a>,
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<Ends<'a>, LoginError> {
     let for_mariadb = rules.tls_for_mariadb.as_ref();
     let tls = for_mariadb
@@ -92,7 +93,10 @@ async fn application_tls<'a>(
         .or(rules.tls.as_ref());
     let tls = tls.ok_or(LoginError::NoCertificate)?;
     let Ends { app, db, rest, .. } = ends;
+    let begun = Instant::now();
+    let deadline = time.deadline(Face::Application);
     let app = tls.accept(app, rest.application, deadline).await?;
+    time.spend(Face::Application, begun);
     if let Some(gate) = rules.gate {
         login.identified(gate.admit(app.client()));
     }
@@ -117,7 +121,7 @@ async fn database_tls<'a>(
     rules: &Rules<'_>,
     login: &Login,
     ends: Ends<'a>,
-    deadline: Instant,
+    time: &mut Budget,
 ) -> Result<Ends<'a>, LoginError> {
     let tls = rules.database_tls.ok_or(LoginError::NoCertificate)?;
     let Ends {
@@ -126,7 +130,10 @@ async fn database_tls<'a>(
         rest,
         inside,
     } = ends;
-    match tls.connect(db, deadline).await {
+    let begun = Instant::now();
+    let connected = tls.connect(db, time.deadline(Face::Database)).await;
+    time.spend(Face::Database, begun);
+    match connected {
         Ok(db) => Ok(Ends {
             app,
             db: Box::new(db),

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use transport::handshake::Budget;
+
 use crate::ca::Ca;
 use crate::database::{Database, Manner, packet};
 use crate::mysql::{Tls, connect, connect_to, echo, error, log_in, response, ssl_request};
@@ -113,7 +115,7 @@ async fn narrow(ca: &Ca, database: &Database, most: usize, login: Duration) -> A
     };
     let agent = Agent::begin(settings, |config| {
         config.deadlines = Deadlines {
-            direct_login: login,
+            direct_login: Budget::of_each(login),
             turn: login / 4,
             ..config.deadlines
         };
@@ -164,7 +166,7 @@ async fn twenty_silent_clients_hold_no_more_places_than_the_cap_and_not_for_long
 
 #[tokio::test]
 async fn the_cap_is_of_logins_and_not_of_sessions_and_the_deadline_is_well_below_the_databases() {
-    assert!(Deadlines::default().direct_login < Duration::from_secs(8));
+    assert!(Deadlines::default().direct_login.application < Duration::from_secs(8));
     let ca = Ca::start().await;
     let database = Database::start(Manner::Mysql).await;
     let agent = narrow(&ca, &database, 1, Duration::from_secs(7)).await;

@@ -6,6 +6,7 @@ use proto::Code;
 use proxy_server::Settings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use transport::handshake::Budget;
 
 use crate::ca::Ca;
 use crate::database::{Database, Manner, packet};
@@ -56,7 +57,7 @@ async fn a_database_that_does_not_greet_is_told_behind_our_own_greeting() {
     ] {
         let database = Database::start(manner).await;
         let agent = Agent::begin(direct(&ca, &database.place), |config| {
-            config.deadlines.direct_login = Duration::from_millis(300);
+            config.deadlines.direct_login = Budget::of_each(Duration::from_millis(300));
         });
         agent.until_ready(true).await;
         let (number, text, _) = told(&ca, &agent).await;

@@ -7,6 +7,7 @@ use proxy_server::Settings;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use transport::handshake::Budget;
 use transport::tls::Offer;
 
 use crate::ca::{Ca, grant};
@@ -108,7 +109,7 @@ async fn the_oldest_client_of_the_direct_listener_that_has_not_logged_in_makes_r
         ..settings(&ca, &database.place)
     };
     let agent = Agent::begin(settings, |config| {
-        config.deadlines.direct_login = PATIENCE * 3;
+        config.deadlines.direct_login = Budget::of_each(PATIENCE * 3);
     });
     agent.until_ready(true).await;
     let connect = async || TcpStream::connect(agent.mysql.unwrap()).await.unwrap();
@@ -150,7 +151,7 @@ async fn tunnels_that_never_log_in_take_the_room_of_their_own_account_only() {
             ..settings(&ca, &database.place)
         },
         |config| {
-            config.deadlines.login = PATIENCE * 3;
+            config.deadlines.login = Budget::of_each(PATIENCE * 3);
             config.deadlines.turn = Duration::from_millis(200);
         },
     );

@@ -7,6 +7,7 @@ use proxy_server::Deadlines;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use transport::handshake::Budget;
 use transport::tls::Offer;
 
 use crate::ca::Ca;
@@ -94,7 +95,10 @@ async fn an_application_that_does_not_log_in_is_told_and_cut() {
     let ca = Ca::start().await;
     let database = Database::start(Manner::Mysql).await;
     let deadlines = Deadlines {
-        login: SHORT,
+        login: Budget {
+            application: SHORT,
+            database: PATIENCE,
+        },
         ..Deadlines::default()
     };
     let agent = impatient(&ca, &database.place, deadlines).await;
@@ -103,7 +107,8 @@ async fn an_application_that_does_not_log_in_is_told_and_cut() {
     let words = rest(&mut stream).await;
     // The number behind the greeting's, and no SQLSTATE before the application has spoken.
     assert_eq!(words[3..7], [1, 0xFF, 0x86, 0x04]);
-    assert!(String::from_utf8_lossy(&words).ends_with("[deadline]"));
+    let words = String::from_utf8_lossy(&words);
+    assert!(words.contains("the application took too long") && words.ends_with("[deadline]"));
 }
 
 #[tokio::test]
@@ -111,12 +116,16 @@ async fn a_database_that_does_not_greet_is_given_up() {
     let ca = Ca::start().await;
     let database = Database::start(Manner::Silent).await;
     let deadlines = Deadlines {
-        login: SHORT,
+        login: Budget {
+            application: PATIENCE,
+            database: SHORT,
+        },
         ..Deadlines::default()
     };
     let agent = impatient(&ca, &database.place, deadlines).await;
     let mut bare = Client::of(&ca, &agent, Offer::BareOnly).open_bare().await;
     let words = rest(&mut bare).await;
     assert_eq!(words[3..7], [0, 0xFF, 0x86, 0x04]);
-    assert!(String::from_utf8_lossy(&words).ends_with("[deadline]"));
+    let words = String::from_utf8_lossy(&words);
+    assert!(words.contains("the database took too long") && words.ends_with("[deadline]"));
 }

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::retry_on_intr;
 use rustix::net::{SocketFlags, accept_with};
@@ -87,6 +88,17 @@ impl Listener {
             source,
         })?;
         Ok(Self(Kind::Unix(listener, placed)))
+    }
+
+    /// Gives its connections a user timeout ([`TcpOptions::user_timeout`]), unless they come from this machine.
+    ///
+    /// [`TcpOptions::user_timeout`]: crate::socket::TcpOptions::user_timeout
+    #[must_use]
+    pub const fn with_user_timeout(mut self, timeout: Option<Duration>) -> Self {
+        if let Kind::Tcp(listener) = &mut self.0 {
+            listener.set_user_timeout(timeout);
+        }
+        self
     }
 
     /// Where it listens, for logs: an address or a path.

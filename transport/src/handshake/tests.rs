@@ -5,6 +5,8 @@ use std::time::Duration;
 use proto::Refusal;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
+use tokio::time::Instant;
+
 use super::*;
 
 const MAX: usize = 8;
@@ -80,8 +82,8 @@ fn wires() -> Wires {
 type Driven = Result<((String, String), Inputs), HandshakeError>;
 
 async fn run(app: &mut DuplexStream, db: &mut DuplexStream) -> Driven {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    drive(&mut Lines::default(), app, db, deadline).await
+    let mut budget = Budget::of_each(Duration::from_secs(5));
+    drive(&mut Lines::default(), app, db, &mut budget).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +157,8 @@ async fn an_unwanted_face_is_not_read() {
     let mut w = wires();
     w.far_db.write_all(b"early\n").await.unwrap();
     let error = run(&mut w.app, &mut w.db).await.unwrap_err();
-    assert!(matches!(error, HandshakeError::Deadline), "{error:?}");
+    let deadline = HandshakeError::Deadline(Face::Application);
+    assert_eq!(format!("{error:?}"), format!("{deadline:?}"));
     let mut early = [0; 6];
     w.db.read_exact(&mut early).await.unwrap();
     assert_eq!(&early, b"early\n");
@@ -176,7 +179,8 @@ async fn a_silent_and_a_dripping_face_are_cut_at_the_deadline() {
             driven = run(&mut w.app, &mut w.db) => driven.unwrap_err(),
             () = drip => unreachable!(),
         };
-        assert!(matches!(error, HandshakeError::Deadline), "{error:?}");
+        let deadline = HandshakeError::Deadline(Face::Application);
+        assert_eq!(format!("{error:?}"), format!("{deadline:?}"));
         assert_eq!(start.elapsed().as_secs(), 5);
     }
 }
@@ -213,8 +217,99 @@ async fn bytes_of_an_earlier_exchange_are_taken_first() {
         application: b"h".to_vec(),
         database: Vec::new(),
     };
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut budget = Budget::of_each(Duration::from_secs(5));
     let mut machine = Lines::default();
-    let driven = drive_from(inputs, &mut machine, &mut w.app, &mut w.db, deadline).await;
+    let driven = drive_from(inputs, &mut machine, &mut w.app, &mut w.db, &mut budget).await;
     assert_eq!(driven.unwrap().0.0, "hi\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_face_that_has_the_word_runs_and_the_other_stands() {
+    let second = Duration::from_secs(1);
+    let mut budget = Budget {
+        application: second * 3,
+        database: second * 60,
+    };
+    let mut w = wires();
+    let far = async {
+        tokio::time::sleep(second * 2).await;
+        w.far_app.write_all(b"hi\n").await.unwrap();
+        tokio::time::sleep(second * 50).await;
+        w.far_db.write_all(b"yo\n").await.unwrap();
+    };
+    let mut machine = Lines::default();
+    let (driven, ()) = tokio::join!(drive(&mut machine, &mut w.app, &mut w.db, &mut budget), far);
+    driven.unwrap();
+    assert_eq!(budget.application, second);
+    assert_eq!(budget.database, second * 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_face_that_takes_too_long_is_named() {
+    for (face, says) in [(Face::Application, &b""[..]), (Face::Database, b"hi\n")] {
+        let mut w = wires();
+        w.far_app.write_all(says).await.unwrap();
+        let error = run(&mut w.app, &mut w.db).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::Deadline(slow) if slow == face));
+        assert_eq!(error.blame(), face.into());
+    }
+}
+
+/// Like a login whose plugins talk: either face may speak at any time, and what one says goes to the other.
+struct Talk;
+
+impl Machine for Talk {
+    type Outcome = ();
+
+    fn step(&mut self, input: &mut Inputs) -> Result<Step<()>, Violation> {
+        for (from, to) in [
+            (&mut input.application, Face::Database),
+            (&mut input.database, Face::Application),
+        ] {
+            match line(from) {
+                Some(said) if said == "done\n" => return Ok(Step::Done(())),
+                Some(said) => return Ok(Step::Send(to, said.into())),
+                None => {}
+            }
+        }
+        Ok(Step::NeedInput)
+    }
+
+    fn wants(&self, _face: Face) -> bool {
+        true
+    }
+
+    fn max_input(&self) -> usize {
+        MAX
+    }
+
+    fn farewell(&self, _refusal: &Refusal) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_both_may_speak_it_is_the_turn_of_the_one_that_was_spoken_to() {
+    let second = Duration::from_secs(1);
+    let mut budget = Budget::of_each(second * 100);
+    let mut w = wires();
+    let far = async {
+        for (waits, speaks, says) in [
+            (1, Face::Application, &b"pass\n"[..]),
+            (20, Face::Database, b"code?\n"),
+            (3, Face::Application, b"123\n"),
+            (40, Face::Database, b"done\n"),
+        ] {
+            tokio::time::sleep(second * waits).await;
+            match speaks {
+                Face::Application => w.far_app.write_all(says).await.unwrap(),
+                Face::Database => w.far_db.write_all(says).await.unwrap(),
+            }
+        }
+    };
+    let mut talk = Talk;
+    let (driven, ()) = tokio::join!(drive(&mut talk, &mut w.app, &mut w.db, &mut budget), far);
+    driven.unwrap();
+    assert_eq!(budget.application, second * 96);
+    assert_eq!(budget.database, second * 40);
 }

@@ -138,7 +138,7 @@ async fn race(
 
 async fn connect(addr: SocketAddr, options: &TcpOptions) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(addr).await?;
-    tune(&stream, options)?;
+    tune(&stream, &options.towards(addr))?;
     unpace(&stream, addr);
     Ok(stream)
 }
@@ -244,7 +244,7 @@ mod tests {
         let live = TcpListener::bind("[::1]:0").await.unwrap();
         let port = live.local_addr().unwrap().port();
         let options = TcpOptions {
-            user_timeout: Duration::from_secs(7),
+            keepalive_retries: 7,
             ..TcpOptions::default()
         };
         for host in ["[::1]", "::1"] {

@@ -17,8 +17,12 @@ pub struct TcpOptions {
     pub keepalive_interval: Duration,
     /// Probes without an answer until the connection is given up.
     pub keepalive_retries: u32,
-    /// How long sent bytes may stay without acknowledgement (`TCP_USER_TIMEOUT`).
-    pub user_timeout: Duration,
+    /// Longest time that sent bytes may wait for acknowledgement or for room at the peer (`TCP_USER_TIMEOUT`).
+    ///
+    /// The kernel does not tell a peer that is gone from one that reads slowly: it ends either. So there is none by
+    /// default: keepalive finds a peer that is gone while nothing is under way, and the kernel's limit of
+    /// retransmissions (`tcp_retries2`) when something is; neither harms a peer that answers. Never set on loopback.
+    pub user_timeout: Option<Duration>,
 }
 
 impl Default for TcpOptions {
@@ -27,8 +31,26 @@ impl Default for TcpOptions {
             keepalive_time: Duration::from_secs(30),
             keepalive_interval: Duration::from_secs(10),
             keepalive_retries: 3,
-            user_timeout: Duration::from_secs(60),
+            user_timeout: None,
         }
+    }
+}
+
+impl TcpOptions {
+    /// These options with a user timeout.
+    #[must_use]
+    pub const fn with_user_timeout(self, user_timeout: Option<Duration>) -> Self {
+        Self {
+            user_timeout,
+            ..self
+        }
+    }
+
+    /// These options for a connection to that end.
+    #[must_use]
+    pub(crate) fn towards(self, end: SocketAddr) -> Self {
+        let is_loopback = end.ip().to_canonical().is_loopback();
+        self.with_user_timeout(self.user_timeout.filter(|_| !is_loopback))
     }
 }
 
@@ -44,7 +66,7 @@ pub(crate) fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
         .with_interval(options.keepalive_interval)
         .with_retries(options.keepalive_retries);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(options.user_timeout))
+    socket.set_tcp_user_timeout(options.user_timeout)
 }
 
 /// Whether a TCP leg has these options.
@@ -58,7 +80,7 @@ pub(crate) fn is_tuned(socket: &impl AsFd, options: &TcpOptions) -> io::Result<b
         && socket.tcp_keepalive_time()? == options.keepalive_time
         && socket.tcp_keepalive_interval()? == options.keepalive_interval
         && socket.tcp_keepalive_retries()? == options.keepalive_retries
-        && socket.tcp_user_timeout()? == Some(options.user_timeout))
+        && socket.tcp_user_timeout()? == options.user_timeout)
 }
 
 /// Has a socket whose `end` is this machine itself send without pauses: a pacing congestion control (bbr) costs a third
@@ -92,7 +114,7 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 10);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
         let timeout = socket.tcp_user_timeout().unwrap();
-        assert_eq!(timeout, Some(Duration::from_secs(60)));
+        assert_eq!(timeout, None, "a peer that reads slowly is not gone");
     }
 
     #[test]
@@ -104,7 +126,7 @@ mod tests {
         let spoilt: [Spoil; 3] = [
             |socket| socket.set_tcp_nodelay(false),
             |socket| socket.set_keepalive(false),
-            |socket| socket.set_tcp_user_timeout(None),
+            |socket| socket.set_tcp_user_timeout(Some(Duration::from_secs(9))),
         ];
         for spoil in spoilt {
             tune(&socket, &options).unwrap();
@@ -116,13 +138,33 @@ mod tests {
             |others, second| others.keepalive_time += second,
             |others, second| others.keepalive_interval += second,
             |others, _| others.keepalive_retries += 1,
-            |others, second| others.user_timeout += second,
+            |others, second| others.user_timeout = Some(second),
         ];
         tune(&socket, &options).unwrap();
         for change in others {
             let mut others = options;
             change(&mut others, second);
             assert!(!is_tuned(&socket, &others).unwrap(), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_within_this_machine_has_no_user_timeout() {
+        let options = TcpOptions::default().with_user_timeout(Some(Duration::from_secs(7)));
+        for (end, has_one) in [
+            ("127.0.0.1:1", false),
+            ("127.8.9.10:1", false),
+            ("[::1]:1", false),
+            ("[::ffff:127.0.0.1]:1", false),
+            ("192.0.2.1:1", true),
+            ("[2001:db8::1]:1", true),
+        ] {
+            let end = end.parse().unwrap();
+            assert_eq!(
+                options.towards(end).user_timeout.is_some(),
+                has_one,
+                "{end}"
+            );
         }
     }
 

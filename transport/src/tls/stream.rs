@@ -107,6 +107,11 @@ impl TlsStream {
         inner.incoming.is_empty() && inner.opened.is_empty() && inner.outgoing.is_empty()
     }
 
+    /// The socket below, for its options.
+    pub(crate) const fn socket(&self) -> &Socket {
+        &self.0.socket
+    }
+
     /// The socket's options, and who watches it: not for reading or writing.
     pub(super) const fn socket_mut(&mut self) -> &mut Socket {
         &mut self.0.socket
@@ -197,7 +202,8 @@ impl Inner {
             }
         }
         // Without close_notify nobody knows whether something was cut off.
-        Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+        let cut = "the connection ended without close_notify";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut)))
     }
 
     /// As [`Self::open`]. What was opened before a failure is given out first; the failure is told to whoever reads on.
@@ -284,6 +290,11 @@ impl Inner {
 
     /// Seals as much as fits into one batch, once the one before is out.
     fn poll_seal(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            // Asks whether the socket can still be written to.
+            ready!(self.poll_drain(cx))?;
+            return Pin::new(&mut self.socket).poll_write(cx, data);
+        }
         // In one packet with the last words of the handshake, which leave room for one record.
         let most = if self.begin_to_speak() {
             CONTENT

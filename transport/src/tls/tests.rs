@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod ends;
 mod hostile;
 mod interop;
 mod last_words;

@@ -46,6 +46,44 @@ enum Store {
     Rest(Vec<u8>),
 }
 
+/// Facts about a reader that decide whether its end is an orderly one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    /// It takes no bytes any more. An error shows only once, so an end may be all that is left to read.
+    pub(super) is_broken: bool,
+    /// The session is over in its own protocol.
+    pub(super) is_done: bool,
+    /// Bytes of this reader that end the session.
+    pub(super) farewell: Option<[u8; 5]>,
+}
+
+impl Reader {
+    /// An end, or a failure, of a reader whose last bytes were these.
+    fn judge(self, tail: [u8; 5], ended: io::Result<()>) -> State {
+        let is_done = self.is_done || self.farewell == Some(tail);
+        match ended {
+            // Drivers close their sockets without a close_notify, or with bytes unread, once they have said goodbye.
+            _ if is_done => State::Ended,
+            Ok(()) if self.is_broken => State::Failing(io::ErrorKind::ConnectionReset.into()),
+            Ok(()) => State::Ended,
+            Err(error) => State::Failing(error),
+        }
+    }
+}
+
+/// Keeps the last five bytes of a stream up to date.
+fn keep_last(tail: &mut [u8; 5], read: &[u8]) {
+    let fresh = read.len().min(tail.len());
+    tail.rotate_left(fresh);
+    let old = tail.len().saturating_sub(fresh);
+    if let (Some(to), Some(last)) = (
+        tail.get_mut(old..),
+        read.get(read.len().saturating_sub(fresh)..),
+    ) {
+        to.copy_from_slice(last);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Direction {
     pub(super) state: State,
@@ -55,13 +93,18 @@ pub(super) struct Direction {
     start: usize,
     end: usize,
     unflushed: bool,
+    /// The last bytes that were read.
+    tail: [u8; 5],
 }
 
 impl Direction {
     pub(super) fn new(rest: Vec<u8>) -> Self {
+        let mut tail = [0; 5];
+        keep_last(&mut tail, &rest);
         Self {
             state: State::Open,
             moved: 0,
+            tail,
             start: 0,
             end: rest.len(),
             store: if rest.is_empty() {
@@ -76,8 +119,13 @@ impl Direction {
 
 impl Direction {
     /// Moves what can be moved now. Looks for its end in [`Direction::state`].
-    pub(super) fn poll<R, W>(&mut self, reader: &mut R, writer: &mut W, cx: &mut Context<'_>)
-    where
+    pub(super) fn poll<R, W>(
+        &mut self,
+        reader: &mut R,
+        known: Reader,
+        writer: &mut W,
+        cx: &mut Context<'_>,
+    ) where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
@@ -88,7 +136,7 @@ impl Direction {
             let moved = if self.start < self.end {
                 self.write(writer, cx)
             } else if matches!(self.state, State::Open) {
-                self.read(reader, cx)
+                self.read(reader, known, cx)
             } else {
                 self.finish(writer, cx);
                 return;
@@ -100,6 +148,25 @@ impl Direction {
             }
         }
         cx.waker().wake_by_ref();
+    }
+
+    pub(super) const fn has_failed_to_write(&self) -> bool {
+        matches!(self.state, State::WriteFailed(_))
+    }
+
+    /// Fails when the writer is gone: a write of nothing shows it (`EPIPE`, `ECONNRESET`).
+    pub(super) fn probe<W: AsyncWrite + Unpin>(&mut self, writer: &mut W, cx: &mut Context<'_>) {
+        if self.state.is_over() || self.held().is_some() {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = Pin::new(writer).poll_write(cx, &[]) {
+            self.fail(error);
+        }
+    }
+
+    /// Whether these are the last bytes that were read.
+    pub(super) fn ends_with(&self, bytes: Option<[u8; 5]>) -> bool {
+        bytes == Some(self.tail)
     }
 
     /// What was read and is not written yet.
@@ -120,28 +187,28 @@ impl Direction {
     }
 
     /// Fills one buffer as far as bytes are there; false when nothing came.
-    fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut R, cx: &mut Context<'_>) -> bool {
+    fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        known: Reader,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let mut buffer = Buffer::lend();
         let mut buf = ReadBuf::new(buffer.get_mut(..BATCH).unwrap_or_default());
-        while buf.remaining() > 0 {
+        let ended = loop {
+            if buf.remaining() == 0 {
+                break None;
+            }
             let before = buf.filled().len();
             match Pin::new(&mut *reader).poll_read(cx, &mut buf) {
-                Poll::Pending => break,
+                Poll::Pending => break None,
                 Poll::Ready(Ok(())) if buf.filled().len() > before => {}
-                Poll::Ready(Ok(())) => {
-                    self.state = State::Ended;
-                    break;
-                }
-                // A TLS peer that closes its socket without saying so: drivers do. Databases delimit their messages.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.state = State::Ended;
-                    break;
-                }
-                Poll::Ready(Err(error)) => {
-                    self.state = State::Failing(error);
-                    break;
-                }
+                Poll::Ready(ended) => break Some(ended),
             }
+        };
+        keep_last(&mut self.tail, buf.filled());
+        if let Some(ended) = ended {
+            self.state = known.judge(self.tail, ended);
         }
         let filled = buf.filled().len();
         if filled > 0 {

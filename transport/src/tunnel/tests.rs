@@ -1,5 +1,7 @@
 //! Tests of the copy loop, on pipes in memory with the clock paused, and on real sockets.
 
+use std::io;
+
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,8 +12,9 @@ const LINGER: Duration = Duration::from_secs(60);
 
 fn limits() -> Limits {
     Limits {
-        linger: LINGER,
+        linger: Some(LINGER),
         idle: None,
+        farewell: None,
     }
 }
 
@@ -203,7 +206,7 @@ async fn the_idle_limit_counts_from_the_last_byte_in_either_direction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn being_told_to_stop_ends_both_sides_in_order() {
+async fn being_told_to_stop_ends_it_at_once() {
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
     let ended = run(
@@ -284,7 +287,7 @@ async fn ten_megabytes_each_way_arrive_whole_over_real_sockets() {
 
 #[tokio::test]
 async fn a_reset_by_the_database_names_the_database() {
-    let (mut far_app, mut app) = tcp_pair().await;
+    let (far_app, mut app) = tcp_pair().await;
     let (far_db, mut db) = tcp_pair().await;
     let cancel = CancellationToken::new();
     let limits = limits();
@@ -297,8 +300,8 @@ async fn a_reset_by_the_database_names_the_database() {
     );
     assert_eq!(ended.by, EndedBy::Error(Face::Database));
     assert_eq!(ended.error.unwrap().kind(), io::ErrorKind::ConnectionReset);
-    drop(app);
-    expect_end(&mut far_app).await;
+    assert!(!ended.is_orderly);
+    drop((app, far_app));
 }
 
 #[tokio::test]
@@ -361,4 +364,48 @@ async fn last_words_of_a_database_that_takes_no_more_reach_the_application() {
     assert_eq!(ended.by, EndedBy::Error(Face::Database));
     assert_eq!(ended.error.unwrap().kind(), io::ErrorKind::BrokenPipe);
     expect(&mut far_app, b"server is shutting down").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_linger_an_answer_comes_hours_after_a_half_close() {
+    let ended = run(
+        Inputs::default(),
+        Limits::default(),
+        CancellationToken::new(),
+        |mut app, mut db| async move {
+            app.shutdown().await.unwrap();
+            expect_end(&mut db).await;
+            tokio::time::sleep(Duration::from_secs(5 * 3600)).await;
+            db.write_all(b"late").await.unwrap();
+            expect(&mut app, b"late").await;
+            db.shutdown().await.unwrap();
+            expect_end(&mut app).await;
+        },
+    )
+    .await;
+    assert_eq!((ended.by, ended.is_orderly), (EndedBy::Application, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_is_gone_after_its_end_is_found_while_the_other_is_silent() {
+    for goes_first in [Face::Application, Face::Database] {
+        let start = Instant::now();
+        let ended = run(
+            Inputs::default(),
+            Limits::default(),
+            CancellationToken::new(),
+            |app, db| async move {
+                let (gone, mut silent) = match goes_first {
+                    Face::Application => (app, db),
+                    Face::Database => (db, app),
+                };
+                drop(gone);
+                expect_end(&mut silent).await;
+                // The session ends, and with it this side's connection.
+                assert!(silent.write_all(&[0; 8192]).await.is_err());
+            },
+        );
+        let ended = tokio::time::timeout(PROBE * 3, ended).await.unwrap();
+        assert!(!ended.is_orderly && start.elapsed() <= PROBE * 2);
+    }
 }

@@ -124,6 +124,7 @@ impl Mount {
     /// Listens until the program stops accepting, or the listener is not wanted any more.
     pub(super) fn listen(&self, listener: Listener, spot: Option<&Spot>) {
         let label = self.served.label();
+        let listener = listener.with_user_timeout(self.served.bounds.tcp.user_timeout);
         let local = listener.local();
         // The line that people and scripts know from Google's proxy.
         info!("[{label}] Listening on {local}");

@@ -3,6 +3,8 @@
 use proto::Code;
 use tokio::io::duplex;
 
+use tokio::time::Instant;
+
 use super::*;
 
 const A_MINUTE: Duration = Duration::from_secs(60);

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::acceptfrom_with;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::debug;
 
@@ -71,14 +72,24 @@ impl Tcp {
         if !(is_complete && self.is_loopback) {
             unpace(stream, peer);
         }
+        // Which of them have one depends on where they come from.
+        if let Some(timeout) = self.options.towards(peer).user_timeout {
+            SockRef::from(stream).set_tcp_user_timeout(Some(timeout))?;
+        }
         if is_complete {
             return Ok(());
         }
-        if is_tuned(stream, &self.options).unwrap_or(false) {
+        let options = self.options.towards(peer);
+        if is_tuned(stream, &options).unwrap_or(false) {
             self.is_inherited.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        tune(stream, &self.options)
+        tune(stream, &options)
+    }
+
+    /// Gives its connections a user timeout, unless they come from this machine.
+    pub(super) const fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.options = self.options.with_user_timeout(timeout);
     }
 }
 

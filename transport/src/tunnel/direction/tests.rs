@@ -7,13 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 
+const SOUND: Reader = Reader {
+    is_broken: false,
+    is_done: false,
+    farewell: None,
+};
+
 #[tokio::test]
 async fn an_idle_direction_holds_no_buffer_and_one_that_waits_does() {
     let (mut far_app, mut app) = duplex(4096);
     let (mut far_db, mut db) = duplex(16);
     let mut direction = Direction::new(Vec::new());
     let mut step = |app: &mut DuplexStream, db: &mut DuplexStream| {
-        direction.poll(app, db, &mut Context::from_waker(Waker::noop()));
+        direction.poll(app, SOUND, db, &mut Context::from_waker(Waker::noop()));
         direction.holds_nothing()
     };
     assert!(step(&mut app, &mut db), "held before the first byte");
@@ -70,7 +76,7 @@ async fn a_busy_direction_moves_eight_records_at_a_time() {
     let mut writer = Counted::default();
     let mut direction = Direction::new(Vec::new());
     poll_fn(|cx| {
-        direction.poll(&mut reader, &mut writer, cx);
+        direction.poll(&mut reader, SOUND, &mut writer, cx);
         if direction.state.is_over() {
             Poll::Ready(())
         } else {
@@ -88,10 +94,28 @@ async fn bytes_do_not_stay_in_a_writer_that_keeps_them_until_it_is_flushed() {
     let mut db = tokio::io::BufWriter::new(db);
     let mut direction = Direction::new(Vec::new());
     far_app.write_all(b"query").await.unwrap();
-    direction.poll(&mut app, &mut db, &mut Context::from_waker(Waker::noop()));
+    direction.poll(
+        &mut app,
+        SOUND,
+        &mut db,
+        &mut Context::from_waker(Waker::noop()),
+    );
     let mut got = [0; 5];
     let mut buf = ReadBuf::new(&mut got);
     let read = Pin::new(&mut far_db).poll_read(&mut Context::from_waker(Waker::noop()), &mut buf);
     assert!(read.is_ready(), "still in the writer");
     assert_eq!(buf.filled(), b"query");
+}
+
+#[test]
+fn the_last_five_bytes_are_known_however_a_stream_is_cut() {
+    let stream: Vec<u8> = (0..40).collect();
+    for size in 1..=stream.len() {
+        let mut tail = [0; 5];
+        for part in stream.chunks(size) {
+            keep_last(&mut tail, part);
+            keep_last(&mut tail, b"");
+        }
+        assert_eq!(tail, [35, 36, 37, 38, 39], "{size}");
+    }
 }

@@ -73,9 +73,7 @@ async fn connections_that_waited_before_the_listener_was_taken_over_get_the_opti
 #[tokio::test]
 async fn a_kernel_that_hands_nothing_on_makes_no_difference() {
     let tcp = Tcp::new(bind("127.0.0.1:0")).unwrap();
-    SockRef::from(&tcp.listener)
-        .set_tcp_user_timeout(None)
-        .unwrap();
+    SockRef::from(&tcp.listener).set_keepalive(false).unwrap();
     other_than_reno(&tcp.listener);
     for _ in 0..3 {
         let _client = connect(tcp.local_addr().unwrap());
