@@ -7,6 +7,7 @@ mod connect_settings;
 mod ephemeral_cert;
 mod errors;
 mod health;
+mod host;
 mod instance;
 mod openapi;
 mod paths;
@@ -22,6 +23,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::{Router, http::StatusCode};
+use daemon::log::LogThrottle;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +37,6 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::issuer::Issuer;
 use crate::limits::Limits;
-use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::registry::Registry;
@@ -55,6 +56,8 @@ pub(crate) struct App {
     pub(crate) authn: Authenticator,
     /// Issues certificates.
     pub(crate) issuer: Issuer,
+    /// Whether it is served over plain HTTP, on loopback.
+    pub(crate) is_plain_http: bool,
     /// Rates.
     pub(crate) limits: Limits,
     /// Request bodies in flight.
@@ -65,8 +68,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// Whether certificates can be issued.
     pub(crate) readiness: Readiness,
-    /// Lines about failures of ours.
-    pub(crate) failures: LogThrottle,
+    /// Bounds lines about requests that failed or were refused, by route and kind.
+    pub(crate) failures: LogThrottle<(&'static str, &'static str)>,
     /// Changes whenever the store's revision does.
     pub(crate) revision: watch::Receiver<u64>,
     /// Ends long polls when the service stops.
@@ -109,6 +112,7 @@ async fn answer(
     let handled = async {
         app.limits.check_source(caller.0)?;
         let route = found.map_err(errors::Lost::from)?;
+        host::check(&app, &route, &parts).await?;
         Ok::<_, errors::Failure>(handle(&app, caller, route, &parts, body).await?)
     };
     let mut response = match handled.await {

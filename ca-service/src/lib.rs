@@ -14,7 +14,6 @@ mod http;
 mod https;
 mod issuer;
 mod limits;
-mod log_throttle;
 mod metrics;
 mod readiness;
 mod registry;

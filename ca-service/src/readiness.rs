@@ -1,8 +1,10 @@
 //! Readiness, measured: certificates could be issued at that moment, or why not, and since when.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use daemon::log::LogThrottle;
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -22,8 +24,6 @@ const THOROUGH: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(3);
 /// Oldest measurement that still counts.
 const STALE: Duration = Duration::from_secs(8);
-/// One line in this time, however long it lasts.
-const REMIND: Duration = Duration::from_secs(60);
 /// A clock that has gone back by more than this since the last certificate is not believed.
 const MAX_STEP_BACK: Seconds = 300;
 
@@ -31,7 +31,9 @@ const MAX_STEP_BACK: Seconds = 300;
 pub(crate) struct Readiness {
     latest: watch::Sender<Measured>,
     suspicion: Notify,
-    reminded: Mutex<Option<Instant>>,
+    lines: LogThrottle<&'static str>,
+    /// Whether a line says that it is not ready, and none since that it is.
+    is_reported: AtomicBool,
 }
 
 /// A measurement.
@@ -70,7 +72,8 @@ impl Readiness {
         Self {
             latest,
             suspicion: Notify::new(),
-            reminded: Mutex::default(),
+            lines: LogThrottle::default(),
+            is_reported: AtomicBool::new(false),
         }
     }
 
@@ -138,7 +141,7 @@ impl Readiness {
         self.note(problem.as_ref().map(|(kind, _)| *kind), app.registry.now());
         match problem {
             None => self.say_ready(),
-            Some((_, chain)) => self.say_failed(&chain),
+            Some((kind, chain)) => self.say_failed(kind, &chain),
         }
     }
 
@@ -153,17 +156,15 @@ impl Readiness {
     }
 
     fn say_ready(&self) {
-        let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
-        if reminded.take().is_some() {
+        if self.is_reported.swap(false, Ordering::Relaxed) {
             info!("ready again");
         }
     }
 
-    fn say_failed(&self, error: &str) {
-        let mut reminded = self.reminded.lock().unwrap_or_else(PoisonError::into_inner);
-        if reminded.is_none_or(|at| at.elapsed() >= REMIND) {
-            *reminded = Some(Instant::now());
-            warn!(error, "not ready");
+    fn say_failed(&self, kind: &'static str, error: &str) {
+        if let Some(suppressed) = self.lines.due(kind) {
+            self.is_reported.store(true, Ordering::Relaxed);
+            warn!(error, suppressed, "not ready");
         }
     }
 }

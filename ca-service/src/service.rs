@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::log::LogThrottle;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -16,7 +16,6 @@ use crate::http::App;
 use crate::https::Https;
 use crate::issuer::{Issuer, Lifetimes, Purpose};
 use crate::limits::{Limits, Rates};
-use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::registry::Registry;
@@ -31,8 +30,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(30);
 /// How often the operator's certificate is looked at.
 const CERTIFICATE: Duration = Duration::from_secs(1);
 
-/// One line in this time about a store that cannot be used.
-const REMIND: Duration = Duration::from_secs(60);
 /// Age at which the making of a certificate is taken as cut short; no request lasts that long.
 const ABANDONED: Seconds = 60;
 /// Bytes of request bodies in flight.
@@ -104,6 +101,7 @@ impl Service {
             metrics: Metrics::new(),
             readiness: Readiness::new(now),
             failures: LogThrottle::default(),
+            is_plain_http: config.insecure_http,
             revision: changes,
             stopping,
         };
@@ -126,7 +124,7 @@ impl Service {
         let mut poll = tokio::time::interval(POLL);
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut certificate = tokio::time::interval(CERTIFICATE);
-        let mut told: Option<(Instant, String)> = None;
+        let (failures, mut is_reported) = (LogThrottle::default(), false);
         loop {
             let done = tokio::select! {
                 () = self.app.stopping.cancelled() => return,
@@ -138,17 +136,16 @@ impl Service {
                 }
             };
             match done {
-                Ok(()) if told.take().is_some() => info!("the store can be used again"),
-                Ok(()) => {}
+                Ok(()) => {
+                    if std::mem::take(&mut is_reported) {
+                        info!("the store can be used again");
+                    }
+                }
                 Err(error) => {
-                    let error = error.chain();
-                    // Once, however long it lasts, and again when it becomes another.
-                    let is_new = told
-                        .as_ref()
-                        .is_none_or(|(at, last)| at.elapsed() >= REMIND || *last != error);
-                    if is_new {
-                        error!(error, "the store cannot be used; requests fail");
-                        told = Some((Instant::now(), error));
+                    if let Some(suppressed) = failures.due(error.kind()) {
+                        is_reported = true;
+                        let error = error.chain();
+                        error!(error, suppressed, "the store cannot be used; requests fail");
                     }
                 }
             }

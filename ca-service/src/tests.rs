@@ -5,6 +5,7 @@ mod answer;
 mod bounds;
 mod caller;
 mod faults;
+mod hosts;
 mod https;
 mod identities;
 mod issuing;

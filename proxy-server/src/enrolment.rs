@@ -9,6 +9,7 @@ mod certificate;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::log::LogThrottle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,8 @@ struct Enrolment {
     ca: Ca,
     instance: Arc<Instance>,
     metrics: Arc<Metrics>,
+    /// Bounds lines about failures, by their subject and kind: kinds that take turns are news each time.
+    lines: LogThrottle<(&'static str, &'static str)>,
 }
 
 /// Starts the loops of all instances.
@@ -58,6 +61,7 @@ pub(crate) fn start(
             ca: ca.clone(),
             instance: Arc::clone(instance),
             metrics: Arc::clone(metrics),
+            lines: LogThrottle::default(),
         });
         let (access, certificate) = (Arc::clone(&enrolment), enrolment);
         let (first, second) = (cancel.clone(), cancel.clone());

@@ -5,13 +5,13 @@ use std::any::Any;
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
+use daemon::log::LogThrottle;
 use proto::admin::{ErrorBody, OAuthError, Status};
 use tracing::{debug, error, info};
 
 use super::paths::NoRoute;
 use super::{Caller, with_body};
 use crate::error::Error;
-use crate::log_throttle::LogThrottle;
 
 /// What strangers are told of our own failures.
 const OURS: &str =
@@ -74,21 +74,22 @@ impl Failure {
         )
     }
 
-    /// One line in the log. ERROR is for what an operator must act upon; a stranger cannot cause it.
+    /// One line in the log, at most one a minute for a route and a kind; the audit has each request that is of weight.
+    /// ERROR is for what an operator must act upon; a stranger cannot cause it.
     pub(super) fn log(
         &self,
         id: &str,
         route: &'static str,
         caller: Caller,
-        failures: &LogThrottle,
+        failures: &LogThrottle<(&'static str, &'static str)>,
     ) {
         let caller = caller.0;
         match self {
             Self::Failed(failed) if told(failed).status.is_server_error() => {
                 let (kind, chain) = (failed.kind(), failed.chain());
                 // Every request fails alike while the store does.
-                if let Some(left_out) = failures.pass() {
-                    error!(request = id, route, %caller, kind, error = chain, left_out, "request failed");
+                if let Some(suppressed) = failures.due(("failed", kind)) {
+                    error!(request = id, route, %caller, kind, error = chain, suppressed, "request failed");
                 } else {
                     debug!(request = id, route, %caller, kind, error = chain, "request failed");
                 }
@@ -99,7 +100,11 @@ impl Failure {
             }
             Self::Failed(failed) => {
                 let kind = failed.kind();
-                info!(request = id, route, %caller, kind, reason = %failed, "request refused");
+                if let Some(suppressed) = failures.due((route, kind)) {
+                    info!(request = id, route, %caller, kind, reason = %failed, suppressed, "request refused");
+                } else {
+                    debug!(request = id, route, %caller, kind, reason = %failed, "request refused");
+                }
             }
             Self::Lost(_) => debug!(request = id, route, %caller, "no such path"),
         }

@@ -77,7 +77,7 @@ async fn a_peer_that_drips_its_header_is_cut() {
 #[tokio::test]
 async fn a_peer_that_drips_its_body_is_cut() {
     let world = World::start().await;
-    let head = "POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\
+    let head = "POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\
                 content-type: application/x-www-form-urlencoded\r\n\r\n";
     let took = drip(&world, head, "a").await;
     assert!(
@@ -91,7 +91,7 @@ async fn a_header_beyond_its_limit_is_refused() {
     let world = World::start().await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     let head = format!(
-        "GET /livez HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n\r\n",
         "a".repeat(20_000)
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_header_beyond_its_limit_is_refused() {
     );
     let many: String = (0..200).map(|at| format!("x-{at}: a\r\n")).collect();
     let mut stream = TcpStream::connect(world.address).await.unwrap();
-    let head = format!("GET /livez HTTP/1.1\r\nhost: x\r\n{many}\r\n");
+    let head = format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{many}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let (text, _) = until_closed(&mut stream).await;
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");
@@ -116,7 +116,7 @@ async fn connections_beyond_the_limit_of_an_address_are_closed() {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         // Answered once, so that it is known to have been accepted.
         stream
-            .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
             .await
             .unwrap();
         let mut first = [0; 12];
@@ -143,7 +143,7 @@ async fn connections_beyond_the_total_are_closed() {
     let world = World::start_with(|config| config.bounds.total = 1).await;
     let mut first = TcpStream::connect(world.address).await.unwrap();
     first
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut start = [0; 12];
@@ -214,8 +214,8 @@ async fn garbage_leaves_the_service_unharmed() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"\0\0\0\0\0\0\0\0",
-        b"POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
-        b"POST /token HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+        b"POST /token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
@@ -239,7 +239,7 @@ async fn garbage_leaves_the_service_unharmed() {
 async fn bodies_in_flight_are_bounded_for_each_source_and_given_back() {
     let world = World::start().await;
     let bodies = world.service.app.bodies.clone();
-    let head = "POST /token HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\
+    let head = "POST /token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\
                 content-type: application/x-www-form-urlencoded\r\n\r\n";
     let mut held = Vec::new();
     for _ in 0..60 {

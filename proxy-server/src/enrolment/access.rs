@@ -19,14 +19,10 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// Longest wait after a failure. Shorter than for certificates: what is waited for may be a withdrawn grant.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// One error in this time, while answers cannot be used.
-const ERROR_EVERY: Duration = Duration::from_secs(60);
-
 /// Asks for ever.
 pub(super) async fn follow(enrolment: &Enrolment) {
     let mut revision = None;
     let mut failures: u32 = 0;
-    let mut errors = Throttle::default();
     let instance = &enrolment.instance;
     loop {
         let asked = Instant::now();
@@ -41,7 +37,6 @@ pub(super) async fn follow(enrolment: &Enrolment) {
                 let news = revision != Some(new);
                 revision = Some(new);
                 failures = 0;
-                errors = Throttle::default();
                 instance
                     .questions
                     .send_modify(|count| *count = count.wrapping_add(1));
@@ -54,7 +49,7 @@ pub(super) async fn follow(enrolment: &Enrolment) {
                 failures = failures.saturating_add(1);
                 // The next answer must come at once, not when there is news.
                 revision = None;
-                tell(enrolment, failure, &mut errors);
+                tell(enrolment, failure);
                 instance
                     .questions
                     .send_modify(|count| *count = count.wrapping_add(1));
@@ -86,20 +81,6 @@ async fn ask(enrolment: &Enrolment, revision: Option<u64>) -> Result<AgentSettin
 /// Bounds a question without news so that its answer confirms a policy well before that is too old.
 fn long_poll(policy_max_age: Option<Duration>) -> Duration {
     policy_max_age.map_or(LONG_POLL, |age| LONG_POLL.min(age / 3))
-}
-
-/// Lets an error pass once in [`ERROR_EVERY`].
-#[derive(Default)]
-struct Throttle(Option<Instant>);
-
-impl Throttle {
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.is_none_or(|last| last.elapsed() >= ERROR_EVERY);
-        if is_due {
-            self.0 = Some(Instant::now());
-        }
-        is_due
-    }
 }
 
 /// Why there is no word of the CA's to go by.
@@ -179,7 +160,7 @@ fn warn_of_unenforceable(policy: &Policy, before: Option<&Access>) {
 
 /// Keeps what was known, unless it was withdrawn. An outage is warned of once; answers that cannot be used, and a
 /// policy that is too old, are errors, and told again while they last.
-fn tell(enrolment: &Enrolment, failure: Refused, errors: &mut Throttle) {
+fn tell(enrolment: &Enrolment, failure: Refused) {
     let instance = &enrolment.instance;
     enrolment.metrics.enrolment_failure(failure.problem.kind);
     let before = instance.snapshot();
@@ -196,18 +177,19 @@ fn tell(enrolment: &Enrolment, failure: Refused, errors: &mut Throttle) {
     let after = instance.snapshot();
     let too_old = instance.too_old(&after, now);
     if problem.is_unusable || too_old.is_some() {
-        if news || errors.is_due() {
+        if let Some(suppressed) = enrolment.lines.due(("grants unusable", problem.kind)) {
             error!(
                 instance = %instance.wanted,
                 error.kind = problem.kind,
                 error = %problem.text,
                 serving = after.access.is_some() && too_old.is_none(),
                 policy_age_s = after.policy_age(now).map(|age| age.as_secs()),
+                suppressed,
                 "grants cannot be followed: what the CA takes away goes on working here until they can, \
                 or until --policy-max-age"
             );
         }
-    } else if news {
+    } else if news && enrolment.lines.due(("grants", problem.kind)).is_some() {
         warn!(
             instance = %instance.wanted,
             error.kind = problem.kind,

@@ -132,7 +132,7 @@ fn tell(enrolment: &Enrolment, failure: Problem, now: SystemTime) {
         .any(|told| told.kind == failure.kind);
     let problem = Arc::new(failure);
     instance.change(|snapshot| snapshot.material_problem = Some(Arc::clone(&problem)));
-    if news {
+    if news && enrolment.lines.due(("certificate", problem.kind)).is_some() {
         warn!(
             instance = %instance.wanted,
             error.kind = problem.kind,
