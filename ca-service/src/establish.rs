@@ -34,7 +34,30 @@ pub(crate) enum Directory {
 /// A directory that a CA can be made in. Locked.
 pub(crate) struct Free {
     data: PathBuf,
-    lock: File,
+    lock: Lock,
+}
+
+/// The lock of a data directory.
+struct Lock(File);
+
+impl Lock {
+    fn take(data: &Path) -> Result<Self> {
+        let file = File::open(data).map_err(Error::file("open", data))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            let problem = format!("another `init` is at work in {}", data.display());
+            Error::Settings(vec![problem])
+        })?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    /// Unlocks by word: a process that is being started may hold a copy of the descriptor for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::debug!(%error, "the data directory stays locked until the program ends");
+        }
+    }
 }
 
 /// A step after which an interruption is tested.
@@ -64,11 +87,7 @@ pub(crate) enum Step {
 
 /// Looks at a data directory, and sets aside an incomplete store that an earlier version left.
 pub(crate) async fn look(data: &Path, now: Seconds) -> Result<Directory> {
-    let lock = File::open(data).map_err(Error::file("open", data))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        let problem = format!("another `init` is at work in {}", data.display());
-        Error::Settings(vec![problem])
-    })?;
+    let lock = Lock::take(data)?;
     if store::is_elsewhere(data)? {
         return Ok(Directory::Present);
     }

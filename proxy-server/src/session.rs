@@ -85,7 +85,7 @@ pub(crate) async fn run(
         Ok(mut tls) => {
             source.authenticated();
             legs.since(Leg::Tls, begun);
-            let room = (handshake, source);
+            let room = Box::new((handshake, source));
             let Some(begun) = Box::pin(spare::wait(&agent, &mut tls, room)).await else {
                 return;
             };

@@ -160,6 +160,17 @@ pub(crate) async fn rest(stream: &mut TlsStream) -> Vec<u8> {
     bytes
 }
 
+/// A session that was cut: it must not look as if it had ended.
+pub(crate) async fn expect_cut(stream: &mut TlsStream) {
+    let read = timeout(PATIENCE, stream.read(&mut [0; 64])).await;
+    let error = read.expect("the agent closes").unwrap_err();
+    let kinds = [
+        std::io::ErrorKind::UnexpectedEof,
+        std::io::ErrorKind::ConnectionReset,
+    ];
+    assert!(kinds.contains(&error.kind()), "{error}");
+}
+
 /// Exactly so many bytes.
 pub(crate) async fn take(stream: &mut TlsStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];

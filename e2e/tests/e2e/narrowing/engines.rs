@@ -21,7 +21,7 @@ const INSTANCE: &str = "db";
 const HARNESS: &str = "harness";
 
 /// Logs in as a user: the name that the database answers, or its refusal.
-type Enter = dyn Fn(&Address, &str) -> Result<Result<String, String>>;
+type Enter<'a> = dyn Fn(&Address, &str) -> Result<Result<String, String>> + 'a;
 
 /// A database, and how to try to enter it as a user.
 struct Entrance<'a> {
@@ -31,7 +31,7 @@ struct Entrance<'a> {
     /// As the store has it once the grants are given.
     version: &'a str,
     users: [&'a str; 3],
-    enter: &'a Enter,
+    enter: &'a Enter<'a>,
 }
 
 impl Entrance<'_> {
