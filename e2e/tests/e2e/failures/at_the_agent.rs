@@ -159,7 +159,7 @@ fn strangers(world: &World, trial: &mut Trial, owner: Prepare<'_>) {
             code: "agent-identity",
             says: &["from another CA", "agent.example", "db-tapped"],
             rung: "tls",
-            fix: "something else answers there",
+            fix: "another server answers there",
         },
     );
 

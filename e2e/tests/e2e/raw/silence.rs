@@ -76,7 +76,10 @@ fn row_47_silent_clients_are_cut_in_time_and_their_room_is_free_again() {
     const CLIENTS: usize = 20;
     const ROOM: usize = 10;
     let plan = Plan {
-        arguments: vec![format!("--max-connections={ROOM}")],
+        arguments: vec![
+            format!("--max-connections={ROOM}"),
+            format!("--max-connections-per-account={ROOM}"),
+        ],
         ..Plan::default()
     };
     let stand = Stand::warm(Flavor::MySql9, &plan).unwrap();
